@@ -41,7 +41,7 @@ DRUM_CHANNEL = 9
 MELODIC_CHANNELS = tuple(channel for channel in range(16) if channel != DRUM_CHANNEL)
 LONGEST_DELTA = 2**28 - 1  # ticks; four bytes of seven bits are all that a MIDI file has for a time
 LONGEST_PIECE = 50_000  # quarters, seven hours at 120 a minute; what goes on for longer is a damaged file
-ENDLESS = 2**62
+ENDLESS = 2**40  # ticks
 MAP_COLUMNS = {"tempo": 2, "meter": 3, "key": 3}
 PICKUP_EVENT = re.compile(rb"\xff\x01." + PICKUP_TEXT.encode() + rb"(\d{1,9})", re.DOTALL)
 # A key signature of two bytes that are not -7..7 sharps and major or minor

@@ -99,12 +99,9 @@ def read_bulk(path: Path) -> Score:
     except Exception as error:  # symusic raises RuntimeError, ValueError or UnicodeError
         raise ReadError(f"{path}: torn or damaged ({error}), expected a whole MIDI file") from error
     parts = [part for part in file.tracks if len(part.notes)]
-    columns = [part.notes.numpy() for part in parts]
     fields = ("time", "duration", "pitch", "velocity")
-    notes = [
-        np.stack([*(column[field].astype(np.int64) for field in fields), np.full(len(column["time"]), k)], axis=1)
-        for k, column in enumerate(columns)
-    ]
+    columns = [[rows[field].astype(np.int64) for field in fields] for rows in (part.notes.numpy() for part in parts)]
+    notes = [np.stack([*column, np.full(len(column[0]), k)], axis=1) for k, column in enumerate(columns)]
     notes = np.concatenate([np.zeros((0, 5), np.int64), *notes])
     tempi, meters, keys = (rows.numpy() for rows in (file.tempos, file.time_signatures, file.key_signatures))
     maps = {
@@ -197,7 +194,7 @@ def _decoded(latin1: str) -> str:
 
 
 def _is_ambiguous(parts: list, notes: np.ndarray, maps: dict[str, np.ndarray]) -> bool:
-    """Whether symusic lost something that decides: the order of events in one tick, a name not in UTF-8, a wrong byte."""
+    """Whether symusic lost what decides: the order of events in one tick, a name not in UTF-8, a wrong byte."""
     for rows in maps.values():
         distinct = np.unique(rows, axis=0)
         if len(np.unique(distinct[:, 0])) < len(distinct):
@@ -219,7 +216,7 @@ def _score(path: Path, data: bytes, tracks: list, notes: np.ndarray, maps: dict[
     if not len(notes):
         raise ReadError(f"{path}: no notes, expected music")
     (ticks_per_quarter,) = struct.unpack(">h", data[12:14])
-    ticks = np.concatenate([notes[:, 0] + notes[:, 1], notes[:, 0], *(rows[:, 0] for rows in maps.values() if len(rows))])
+    ticks = np.concatenate([notes[:, 0] + notes[:, 1], notes[:, 0], *(rows[:, 0] for rows in maps.values())])
     limit = longest_tick(ticks_per_quarter)
     if ticks.max() > limit or ticks.min() < 0:
         raise ReadError(f"{path}: reaches tick {ticks.max()}, expected at most {limit}")

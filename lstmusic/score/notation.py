@@ -7,6 +7,7 @@ out (a repeated section is there once). 480 ticks a quarter, which every tuplet 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -151,8 +152,8 @@ def _track(part: music21.stream.Stream) -> Track:
     return Track((instrument.midiProgram if instrument else None) or 0, drum, name)
 
 
-def _first_map(parts: list, kind: type, values: callable, width: int) -> np.ndarray:
-    """Rows (tick, *values) [K, 1 + width] of the first part that has elements of this kind; parts repeat one another."""
+def _first_map(parts: list, kind: type, values: Callable, width: int) -> np.ndarray:
+    """Rows (tick, *values) [K, 1 + width] of the first part that has elements of this kind; the others repeat it."""
     for part in parts:
         rows = [(_tick(element.offset), *values(element)) for element in part.flatten().getElementsByClass(kind)]
         if rows:

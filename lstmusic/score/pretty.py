@@ -42,8 +42,9 @@ def to_pretty_midi(score: Score) -> pretty_midi.PrettyMIDI:
     """
     import pretty_midi
 
-    if score.end_tick >= pretty_midi.pretty_midi.MAX_TICK:
-        raise ValueError(f"the music lasts {score.end_tick} ticks, pretty_midi holds {pretty_midi.pretty_midi.MAX_TICK:.0f}")
+    limit = int(pretty_midi.pretty_midi.MAX_TICK)
+    if score.end_tick >= limit:
+        raise ValueError(f"the music lasts {score.end_tick} ticks, pretty_midi holds fewer than {limit}")
     midi = pretty_midi.PrettyMIDI(resolution=score.ticks_per_quarter, charset="utf-8")
     tempi = settled(score.tempi, DEFAULT_US_PER_QUARTER)
     scales = [_tick_scale(us, score.ticks_per_quarter) for us in tempi["us_per_quarter"].tolist()]

@@ -1,4 +1,4 @@
-"""Score: a note table, tracks, and the tempo, meter and key maps. Ticks are the truth; seconds follow from the tempo map."""
+"""Score: a note table, tracks, and the tempo, meter and key maps. Ticks are the truth; seconds follow from them."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ def check_range(what: str, values: np.ndarray, low: int, high: int | None = None
 
 def sorted_notes(notes: np.ndarray) -> np.ndarray:
     """Notes in canonical order: onset, then track, pitch, duration, velocity."""
-    order = np.lexsort(
-        (notes["velocity"], notes["duration_tick"], notes["pitch"], notes["track"], notes["onset_tick"])
-    )
+    order = np.lexsort((notes["velocity"], notes["duration_tick"], notes["pitch"], notes["track"], notes["onset_tick"]))
     return notes[order]
 
 

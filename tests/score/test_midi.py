@@ -1,4 +1,4 @@
-"""MIDI files <-> Score: both readers agree, what is written is read back, pretty_midi loses nothing, damage has a name."""
+"""MIDI files <-> Score: both readers agree, what is written is read back, pretty_midi keeps it, damage has a name."""
 
 import io
 import os
@@ -162,7 +162,9 @@ DAMAGED = {
     "smpte.mid": raw_file(b"", division=0xE728),
     "zero.mid": raw_file(b"", division=0),
     "silent.mid": NO_NOTES,
-    "endless.mid": raw_file(b"\x00\x91\x3c\x40" + b"\xff\xff\xff\x7f\x91\x3d\x00" * 6 + b"\xff\xff\xff\x7f\x81\x3c\x00"),
+    "endless.mid": raw_file(
+        b"\x00\x91\x3c\x40" + b"\xff\xff\xff\x7f\x91\x3d\x00" * 6 + b"\xff\xff\xff\x7f\x81\x3c\x00"
+    ),
 }
 
 
@@ -268,13 +270,19 @@ def test_what_pretty_midi_writes_has_the_same_tempi_and_notes(tmp_path):
 
 @st.composite
 def scores(draw) -> Score:
-    tracks = draw(st.lists(st.builds(Track, st.integers(0, 127), st.booleans(), st.text(max_size=8)), min_size=1, max_size=4))
+    tracks = draw(
+        st.lists(st.builds(Track, st.integers(0, 127), st.booleans(), st.text(max_size=8)), min_size=1, max_size=4)
+    )
     # few pitches and short spans, so that notes overlap, touch and coincide
     onset = st.one_of(st.integers(0, 30), st.integers(0, 100_000))
     duration = st.one_of(st.integers(1, 9), st.integers(1, 10_000))
-    note = st.tuples(onset, duration, st.sampled_from([0, 60, 61, 127]), st.integers(1, 127), st.integers(0, len(tracks) - 1))
+    note = st.tuples(
+        onset, duration, st.sampled_from([0, 60, 61, 127]), st.integers(1, 127), st.integers(0, len(tracks) - 1)
+    )
     tick = st.integers(0, 50_000)
-    tempi = draw(st.lists(st.tuples(tick, st.one_of(st.integers(100_000, 2_000_000), st.integers(1, 0xFFFFFF))), max_size=9))
+    tempi = draw(
+        st.lists(st.tuples(tick, st.one_of(st.integers(100_000, 2_000_000), st.integers(1, 0xFFFFFF))), max_size=9)
+    )
     meters = draw(st.lists(st.tuples(tick, st.integers(1, 255), st.sampled_from([1, 2, 4, 8, 16, 32, 64])), max_size=4))
     keys = draw(st.lists(st.tuples(tick, st.integers(0, 11), st.booleans()), max_size=4))
     return Score(
@@ -285,7 +293,9 @@ def scores(draw) -> Score:
         keys=settled(np.array(keys, KEY_DTYPE)),
         ticks_per_quarter=draw(st.one_of(st.sampled_from([1, 220, 480, 1024]), st.integers(1, 32_767))),
         pickup_tick=draw(st.one_of(st.just(0), st.integers(0, 2000))),
-        texts=tuple(draw(st.lists(st.tuples(st.just(0), st.text(st.characters(codec="ascii"), max_size=9)), max_size=2))),
+        texts=tuple(
+            draw(st.lists(st.tuples(st.just(0), st.text(st.characters(codec="ascii"), max_size=9)), max_size=2))
+        ),
     )
 
 

@@ -97,7 +97,13 @@ def test_a_score_survives_musicxml(tmp_path):
     path = tmp_path / "out.musicxml"
     score = Score(
         notes=np.array(
-            [(0, 960, 60, 80, 0), (0, 480, 64, 81, 0), (480, 800, 67, 82, 0), (1280, 1600, 72, 84, 0), (240, 60, 40, 85, 1)],
+            [
+                (0, 960, 60, 80, 0),
+                (0, 480, 64, 81, 0),
+                (480, 800, 67, 82, 0),
+                (1280, 1600, 72, 84, 0),
+                (240, 60, 40, 85, 1),
+            ],
             NOTE_DTYPE,
         ),
         tracks=(Track(40, False, "Flöte"), Track(0, True, "Schlagzeug")),

@@ -39,9 +39,7 @@ class PageSong:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_page(
-    folder: Path | str, songs: Sequence[PageSong], *, title: str, settings: Mapping[str, object]
-) -> Path:
+def write_page(folder: Path | str, songs: Sequence[PageSong], *, title: str, settings: Mapping[str, object]) -> Path:
     """Write `index.html` into `folder`, whole or not at all.
 
     Args:
@@ -89,6 +87,7 @@ def song_data(song: PageSong) -> dict:
         "files": list(files.items()),
         "audio": next((files[suffix] for suffix in AUDIO_SUFFIXES if suffix in files), None),
         "length": round(score.length_s, 3),
+        "first_bar": palette.first_bar(score),
         "bars": score.seconds(score.bar_ticks()).round(3).tolist(),
         "voices": [{"name": names[track], "colour": palette.colour_of(track)} for track in range(len(names))],
         "used": palette.used_tracks(score),

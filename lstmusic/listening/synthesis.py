@@ -157,13 +157,13 @@ def decibels(down: np.ndarray) -> np.ndarray:
 
 
 def good_fft_size(length: int) -> int:
-    """The next length at or above `length` that is an eighth of a power of two: fast, and at most a quarter too long."""
+    """A length at or above `length`, at most a quarter above, that has no large prime factor."""
     step = max(1 << max(length.bit_length() - 3, 0), 1)
     return -(-length // step) * step
 
 
 def add_room(mix: np.ndarray, sample_rate: int) -> np.ndarray:
-    """The sound with the echo of a small room, float32 [2, frames]; the echo is made, not recorded, and always the same."""
+    """The sound (float32 [2, frames]) with the echo of a small room, made from noise that is always the same."""
     frames = int(ROOM_S * sample_rate)
     time_s = np.arange(frames) / sample_rate
     noise = np.random.default_rng(0).standard_normal((2, frames)) * 10 ** (-3 * time_s / ROOM_S)

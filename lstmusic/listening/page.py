@@ -59,7 +59,8 @@ def write_page(folder: Path | str, songs: Sequence[PageSong], *, title: str, set
         "settings": [[str(key), str(value)] for key, value in settings.items()],
         "songs": [song_data(song) for song in songs],
     }
-    before, middle, after = TEMPLATE.read_text("utf-8").replace("{{title}}", html.escape(title)).partition("{{data}}")
+    before, _, after = TEMPLATE.read_text("utf-8").partition("{{data}}")
+    before = before.replace("{{title}}", html.escape(title))
     path = Path(folder) / "index.html"
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -7,6 +7,7 @@ import json
 import mimetypes
 import re
 import socketserver
+import sys
 import webbrowser
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,6 +46,11 @@ class Server(socketserver.ThreadingTCPServer):
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder.resolve()
         super().__init__((HOST, port), Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Report what went wrong, but not a browser that hangs up: it does so whenever the listener seeks."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
@@ -110,10 +116,7 @@ class Handler(BaseHTTPRequestHandler):
         file = inside(self.server.folder, path)
         if file is None:
             return self.send_error(HTTPStatus.NOT_FOUND)
-        try:
-            self.send_file(file, with_body)
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True  # the listener went on to another song
+        self.send_file(file, with_body)
 
     def send_text(self, text: str, with_body: bool) -> None:
         """Send a page."""

@@ -1,0 +1,1 @@
+"""Scores as sound, pictures and pages to listen to."""

@@ -17,7 +17,7 @@ from lstmusic.score import Score
 
 TAIL_S = 2.0  # what may ring after the last note ends
 FADE_S = 0.25
-LONGEST_S = 2 * 3600.0  # two hours of stereo sound are 2.5 GB of memory: a longer score is a wrong tempo
+LONGEST_S = 3600.0  # an hour of stereo sound is 1.3 GB of memory: a longer score is most likely a wrong tempo
 LOUDNESS_DB = -20.0  # gated RMS, full scale = 0
 CEILING = 10 ** (-1 / 20)  # no sample above -1 dBFS
 KNEE = 0.6  # the limiter leaves alone what is below
@@ -47,7 +47,7 @@ def render(
     Raises:
         MissingFileError: the SoundFont, or the `fluidsynth` program, is not there.
         ReadError: the file is not a SoundFont.
-        OutputError: the score lasts longer than two hours.
+        OutputError: the score lasts longer than an hour.
     """
     if score.length_s > LONGEST_S:
         raise OutputError(f"the score lasts {score.length_s:.0f} s; audio is rendered up to {LONGEST_S:.0f} s")

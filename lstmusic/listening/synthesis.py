@@ -18,6 +18,7 @@ FULL_SCALE = 32768.0
 SILENCE_DB = 100.0  # the SoundFont envelopes count decay and release as the time to fall this far
 AUDIBLE_DB = 70.0  # a release is cut once it has fallen this far
 ATTENUATION_SCALE = 0.4  # what the hardware that SoundFonts are tuned for does with initialAttenuation; FluidSynth too
+LONGEST_NOTE_S = 120.0  # what is held longer falls silent: a hanging note must not fill the memory
 FILTER_MOMENT_S = 0.1  # the low-pass does not move: it stands where its envelope would have it at this time
 ROOM_S, ROOM_LEVEL = 0.9, 0.16  # a small room: how long its echo takes to fall 60 dB, how loud it is beside the notes
 ROOM_DELAY_S = 0.012
@@ -43,7 +44,7 @@ def play(score: Score, font: SoundFont, sample_rate: int, tail_s: float) -> np.n
     """Every note of the score at the second that its tempo map says.
 
     Args:
-        score: the music; notes of velocity 0 are silent.
+        score: the music.
         font: the instruments.
         sample_rate: frames a second.
         tail_s: seconds that may sound on after the last note ends.
@@ -89,7 +90,7 @@ def make_voice(region: Region, samples: np.ndarray, pitch: int, held: int, sampl
     cents = (pitch - root) * g[sf.SCALE_TUNING] + 100 * g.get(sf.COARSE_TUNE, 0) + g.get(sf.FINE_TUNE, 0)
     cents = np.clip(cents + int(region.sample["correction"]), -12_000, 6_000)
     step = float(region.sample["rate"]) / sample_rate * 2.0 ** (float(cents) / 1200)
-    frames = held + len(release)
+    frames = min(held, int(LONGEST_NOTE_S * sample_rate)) + len(release)
     source = unrolled(region, samples, int(np.ceil(frames * step)) + 4)
     wave = resample(low_passed(source, region, sample_rate * step), step, frames)
     wave *= envelope(region, pitch, len(wave), sample_rate)

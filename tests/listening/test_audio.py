@@ -87,8 +87,15 @@ def test_any_notes_render(rows, program, us_per_quarter):
     assert np.isfinite(sound).all() and np.abs(sound).max() <= audio.CEILING
 
 
+def test_a_note_of_many_minutes_takes_little_memory(melody, font):
+    score = melody([(0, 600_000, 60, 100), (480, 240, 64, 100)], program=19)
+    sound = synthesis.play(score, font, 8000, 1.0)
+    longest = int(synthesis.LONGEST_NOTE_S * 8000)
+    assert sound[:, longest - 8000 : longest].any() and not sound[:, longest + 80_000 :].any()
+
+
 def test_a_score_of_days_is_refused(melody):
-    with pytest.raises(OutputError, match="7200"):
+    with pytest.raises(OutputError, match="3600"):
         audio.render(melody([(0, 10_000_000, 60, 100)]))
 
 

@@ -1,0 +1,164 @@
+"""B contiguous streams of pieces, cut into windows of T steps: a pure function of (seed, epoch, step)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from lstmusic.events.codec import Codec
+
+ALIGNMENT = 16  # pieces begin at multiples of this many steps, so that a window breaks into few stretches
+
+
+class LanePiece(NamedTuple):
+    """One piece on a lane, as it is played in one epoch."""
+
+    piece: int
+    start: int  # the step of the lane at which it begins
+    steps: int
+    semitones: int
+    stretch: float
+
+
+class Arrays(NamedTuple):
+    """A window as NumPy arrays, field by field what `models.language_model.Window` holds; B lanes, T steps, G ids."""
+
+    previous: np.ndarray
+    targets: np.ndarray
+    columns: np.ndarray
+    flags: np.ndarray
+    allowed: np.ndarray
+    reset: np.ndarray
+    weight: np.ndarray
+    scored: np.ndarray
+
+
+class Augmentation(NamedTuple):
+    """What may be drawn anew for each piece and epoch.
+
+    Attributes:
+        max_semitones: shifts from -max_semitones to +max_semitones, within what the vocabulary holds.
+        max_stretch: tempo factors from 1 - max_stretch to 1 + max_stretch.
+    """
+
+    max_semitones: int = 0
+    max_stretch: float = 0.0
+
+
+def piece_arrays(codec: Codec, ids: np.ndarray) -> Arrays:
+    """A whole piece as one lane of one window: every group after BOS is a target ([T, G, ...], no lane axis)."""
+    return _stretch_arrays(codec, *_groups_and_states(codec, ids), 0)
+
+
+def _groups_and_states(codec: Codec, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The groups of a piece, int64 [T+1, G], and the grammar's state before each id, [T+1, G]."""
+    ids = np.asarray(ids, np.int64)
+    shape = (-1, codec.group_size)
+    return ids.reshape(shape), codec.grammar.trajectory(ids).reshape(shape)
+
+
+def _stretch_arrays(codec: Codec, groups: np.ndarray, states: np.ndarray, first: int) -> Arrays:
+    """The arrays of a stretch of a piece, groups [T+1, G], whose first target is the piece's target number `first`."""
+    context = codec.grammar.features(states[1:])
+    return Arrays(
+        previous=groups[:-1],
+        targets=groups[1:],
+        columns=context.columns,
+        flags=context.flags,
+        allowed=codec.grammar.allowed(states[1:]),
+        reset=first + np.arange(len(groups) - 1) == 0,
+        weight=np.ones(groups[1:].shape, np.float32),
+        scored=codec.scored(groups[1:]),
+    )
+
+
+class Lanes:
+    """The windows of one split.
+
+    Args:
+        pieces: how many there are.
+        read: the ids of piece i, uint16 [N].
+        steps: int [pieces], each piece's length in steps (groups after BOS), for the plan.
+        codec: the encoding.
+        num_lanes: B. window_steps: T.
+        seed: with the epoch it decides the order and the augmentation.
+        augmentation: drawn per piece and epoch; None: pieces stay as they are, in their own order.
+    """
+
+    def __init__(
+        self,
+        *,
+        read: Callable[[int], np.ndarray],
+        steps: np.ndarray,
+        codec: Codec,
+        num_lanes: int,
+        window_steps: int,
+        seed: int = 0,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        self.codec, self.read, self.steps = codec, read, np.asarray(steps)
+        self.num_lanes, self.window_steps = max(1, min(num_lanes, len(self.steps))), window_steps
+        self.seed, self.augmentation = seed, augmentation
+        self.plan = lru_cache(maxsize=2)(self._plan)
+        # Masks and features are many times larger than the states they follow from: only a window's are made.
+        self._states = lru_cache(maxsize=4 * self.num_lanes)(self._load)
+
+    def _plan(self, epoch: int) -> list[list[LanePiece]]:
+        """The pieces of each lane in an epoch: in random order, each to the lane that is shortest so far."""
+        rng = np.random.default_rng((self.seed, epoch))
+        order = np.arange(len(self.steps)) if self.augmentation is None else rng.permutation(len(self.steps))
+        ends = np.zeros(self.num_lanes, np.int64)
+        lanes: list[list[LanePiece]] = [[] for _ in range(self.num_lanes)]
+        for piece in order.tolist():
+            semitones, stretch = self._draw(rng, piece)
+            lane = int(np.argmin(ends))
+            steps = int(self.steps[piece])
+            if stretch != 1.0:  # other shifts, another number of ids
+                steps = len(self.codec.augment(self.read(piece), semitones, stretch)) // self.codec.group_size - 1
+            lanes[lane].append(LanePiece(piece, int(ends[lane]), steps, semitones, stretch))
+            ends[lane] += -(-steps // ALIGNMENT) * ALIGNMENT
+        return lanes
+
+    def _draw(self, rng: np.random.Generator, piece: int) -> tuple[int, float]:
+        if self.augmentation is None:
+            return 0, 1.0
+        semitones, stretch = 0, 1.0
+        if self.augmentation.max_semitones:
+            low, high = self.codec.transpositions(self.read(piece))
+            limit = self.augmentation.max_semitones
+            semitones = int(rng.integers(max(low, -limit), min(high, limit) + 1))
+        if self.augmentation.max_stretch:
+            stretch = float(1 + rng.uniform(-1, 1) * self.augmentation.max_stretch)
+        return semitones, stretch
+
+    def num_windows(self, epoch: int) -> int:
+        """How many windows the epoch has: until the longest lane ends."""
+        longest = max((lane[-1].start + lane[-1].steps for lane in self.plan(epoch) if lane), default=0)
+        return -(-longest // self.window_steps)
+
+    def window(self, epoch: int, step: int) -> Arrays:
+        """Window number `step` of an epoch; the state is carried from the window before it."""
+        first, last = step * self.window_steps, (step + 1) * self.window_steps
+        lanes = self.plan(epoch)
+        sample = _stretch_arrays(self.codec, *(part[:2] for part in self._states(epoch, 0, 0)), 0)
+        out = Arrays(*(np.zeros((self.num_lanes, self.window_steps, *f.shape[1:]), f.dtype) for f in sample))
+        out.allowed[...] = True
+        for b, lane in enumerate(lanes):
+            for k, item in enumerate(lane):
+                begin, end = max(first, item.start), min(last, item.start + item.steps)
+                if begin < end:
+                    here = slice(begin - item.start, end - item.start + 1)
+                    stretch = (part[here] for part in self._states(epoch, b, k))
+                    for field, values in zip(out, _stretch_arrays(self.codec, *stretch, here.start), strict=True):
+                        field[b, begin - first : end - first] = values
+        return out
+
+    def _load(self, epoch: int, lane: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+        item = self.plan(epoch)[lane][index]
+        ids = self.read(item.piece)
+        if item.semitones or item.stretch != 1.0:
+            ids = self.codec.augment(ids, item.semitones, item.stretch)
+        return _groups_and_states(self.codec, ids)

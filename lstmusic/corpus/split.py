@@ -1,0 +1,40 @@
+"""Train, valid and test by piece, seeded; copies of a piece in any key stay on one side."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from lstmusic.events.codec import Codec
+
+FRACTIONS = (("valid", 0.1), ("test", 0.1))
+
+
+def family(codec: Codec, ids: np.ndarray) -> str:
+    """A name that a piece shares with its exact copies in other keys: the hash of its music moved to the lowest key."""
+    lowest = codec.augment(ids, codec.transpositions(ids)[0])
+    return hashlib.sha256(lowest[codec.scored(lowest)].tobytes()).hexdigest()[:16]
+
+
+def assign(families: Sequence[str], seed: int) -> list[str]:
+    """The split of each piece: 80/10/10 of the families, drawn with the seed. Valid and test get one piece at least.
+
+    Args:
+        families: one name per piece; pieces of one family share a split.
+
+    Returns:
+        `train`, `valid` or `test` per piece; with fewer than three families valid and test stay empty.
+    """
+    names = sorted(set(families))
+    order = np.random.default_rng(seed).permutation(len(names))
+    split_of = dict.fromkeys(names, "train")
+    if len(names) >= 3:
+        start = 0
+        for split, fraction in FRACTIONS:
+            count = max(1, round(fraction * len(names)))
+            for k in order[start : start + count]:
+                split_of[names[k]] = split
+            start += count
+    return [split_of[name] for name in families]

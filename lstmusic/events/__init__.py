@@ -1,0 +1,1 @@
+"""Score <-> ids: vocabularies, grammars and the encodings."""

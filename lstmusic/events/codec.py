@@ -1,0 +1,99 @@
+"""What every encoding promises, and the registry of encodings."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+
+import numpy as np
+
+from lstmusic.errors import ConfigError
+from lstmusic.events.grammar import Grammar
+from lstmusic.events.vocabulary import Vocabulary
+from lstmusic.score import Score
+
+
+class Codec(ABC):
+    """One encoding: Score <-> ids.
+
+    Attributes:
+        name: what `encoding=` takes.
+        options: the arguments that `build` needs to make this codec again.
+        vocabulary, grammar: of this encoding.
+        note_kinds: the kinds of event whose ids begin a note.
+        max_stretch: by how much `augment` may change the tempo; 0 where the ids hold no seconds.
+    """
+
+    name: str
+    options: dict
+    vocabulary: Vocabulary
+    grammar: Grammar
+    note_kinds: tuple[str, ...]
+    max_stretch: float = 0.0
+
+    @property
+    def group_size(self) -> int:
+        """How many ids make one step."""
+        return self.grammar.group_size
+
+    @abstractmethod
+    def encode(self, score: Score, losses: Counter | None = None) -> np.ndarray:
+        """Encode a piece as legal ids, uint16 [N], from its BOS group to its EOS group.
+
+        Args:
+            score: any music; what the encoding cannot carry is left out.
+            losses: gathers what was left out or moved, by reason.
+        """
+
+    @abstractmethod
+    def decode(self, ids: np.ndarray) -> Score:
+        """The music of legal ids (BOS included); an unfinished piece ends where its ids do."""
+
+    @abstractmethod
+    def transpositions(self, ids: np.ndarray) -> tuple[int, int]:
+        """The lowest and highest shift in semitones that keeps every pitch of the piece in the vocabulary."""
+
+    @abstractmethod
+    def augment(self, ids: np.ndarray, semitones: int = 0, stretch: float = 1.0) -> np.ndarray:
+        """The ids of the same piece transposed, and with every time multiplied by `stretch`."""
+
+    @abstractmethod
+    def contexts(self, ids: np.ndarray) -> np.ndarray:
+        """Keys of what an n-gram may look at before each id, int64 [N, K], coarse to fine; the first knows no history."""
+
+    @abstractmethod
+    def repeats(self, ids: np.ndarray) -> np.ndarray:
+        """The id at each place if the music repeated itself, int64 [N]; -1 where there is nothing to repeat."""
+
+    def scored(self, ids: np.ndarray) -> np.ndarray:
+        """bool [N]: the ids that count in nats per token: music, not BOS, headers or EOS."""
+        ids = np.asarray(ids)
+        skip = ("BOS", "EOS", "METER", "POSITION", "TEMPO", "KEY")
+        kinds = [kind for kind in skip if any(r.kind == kind for r in self.vocabulary.ranges)]
+        return ~np.logical_or.reduce([self.vocabulary.is_kind(kind, ids) for kind in kinds])
+
+    def num_notes(self, ids: np.ndarray) -> int:
+        """The number of notes in a piece."""
+        return int(sum(self.vocabulary.is_kind(kind, ids).sum() for kind in self.note_kinds))
+
+
+def build(name: str, **options) -> Codec:
+    """The codec of an encoding.
+
+    Args:
+        name: `chorale` or `performance`.
+        **options: what that codec takes, such as `strikes=False` for `chorale`.
+
+    Raises:
+        ConfigError: there is no such encoding, or it has no such option.
+    """
+    from lstmusic.events.chorale import ChoraleCodec
+    from lstmusic.events.performance import PerformanceCodec
+
+    codecs = {codec.name: codec for codec in (ChoraleCodec, PerformanceCodec)}
+    if name not in codecs:
+        raise ConfigError(f"encoding={name}: expected one of {', '.join(codecs)}")
+    try:
+        return codecs[name](**options)
+    except TypeError as error:
+        raise ConfigError(f"encoding={name} with {options}: {error}") from error

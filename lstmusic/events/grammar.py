@@ -1,0 +1,131 @@
+"""Which event may come next, and the context a model may read: what every encoding's state machine promises.
+
+A state is a NumPy array structured by the encoding, with any leading shape: one row per song while sampling, one row per
+token for a whole piece. `allowed` and `features` read any such shape, so that only `advance` (one token for B songs) and
+`trajectory` (a whole piece at once, vectorised) say the same thing in two ways; a property test holds them together.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+
+from lstmusic.errors import IllegalSequenceError
+from lstmusic.events.vocabulary import Vocabulary
+
+CHECK_ROWS = 8192  # `allowed` makes V booleans for each id: a long piece is checked part by part
+
+
+class Context(NamedTuple):
+    """What a model may read at each token.
+
+    Attributes:
+        columns: int16 [..., F], categorical features; column f lies in 0..feature_sizes[f]-1.
+        flags: bool [..., M], yes/no features (which pitches sound).
+    """
+
+    columns: np.ndarray
+    flags: np.ndarray
+
+
+class Grammar(ABC):
+    """The state machine of one encoding.
+
+    Attributes:
+        vocabulary: the ids it speaks about.
+        group_size: how many ids make one step of music.
+        feature_sizes: the cardinality of each categorical feature, by name, in the order of the columns.
+        num_flags: the number of yes/no features.
+    """
+
+    vocabulary: Vocabulary
+    group_size: int
+    feature_sizes: dict[str, int]
+    num_flags: int
+
+    @abstractmethod
+    def start(self, batch: int) -> np.ndarray:
+        """The state [B] right after the BOS group, before the first id that has to be chosen."""
+
+    @abstractmethod
+    def advance(self, state: np.ndarray, ids: np.ndarray) -> None:
+        """Move the state [B] on by one legal id per song (int [B]), in place."""
+
+    @abstractmethod
+    def trajectory(self, ids: np.ndarray) -> np.ndarray:
+        """The state [N] before each id of a piece (ids [N], BOS group included; its rows hold the start state).
+
+        Exact up to and including the first illegal id; what follows it has no meaning.
+        """
+
+    @abstractmethod
+    def allowed(self, state: np.ndarray) -> np.ndarray:
+        """bool [..., V]: the ids that may come next. At least one is, in every state that legal ids reach.
+
+        After the end it is EOS again, so that a finished song can wait for the others; in a piece that is not legal.
+        """
+
+    @abstractmethod
+    def features(self, state: np.ndarray) -> Context:
+        """The context features of each state."""
+
+    @abstractmethod
+    def closing(self, state: np.ndarray) -> np.ndarray:
+        """bool [..., V]: the ids that bring the piece to its end soonest; a subset of `allowed`."""
+
+    @abstractmethod
+    def finished(self, state: np.ndarray) -> np.ndarray:
+        """bool [...]: the piece has ended with a whole EOS group."""
+
+    @abstractmethod
+    def length(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Bars and seconds (float [...] each) of music so far, by the encoding's own meter and tempo."""
+
+    def bos(self) -> np.ndarray:
+        """The BOS group, int64 [G]."""
+        return np.full(self.group_size, self.vocabulary.id("BOS"))
+
+    def legal(self, ids: np.ndarray) -> np.ndarray:
+        """bool [N]: which ids of a piece its grammar allows; rows after the first illegal one have no meaning."""
+        ids = np.asarray(ids, np.int64)
+        ok = np.zeros(len(ids), bool)
+        g = self.group_size
+        if len(ids) < g or len(ids) % g:
+            return ok
+        in_range = (ids >= 0) & (ids < self.vocabulary.size)
+        if not in_range.all():
+            first = int(np.argmin(in_range))
+            ok[:first] = True
+            return ok
+        ok[:g] = ids[:g] == self.bos()
+        states = self.trajectory(ids)
+        for start in range(g, len(ids), CHECK_ROWS):
+            state, chosen = states[start : start + CHECK_ROWS], ids[start : start + CHECK_ROWS]
+            allowed = self.allowed(state)[np.arange(len(chosen)), chosen]
+            ok[start : start + CHECK_ROWS] = allowed & ~self.finished(state)
+        return ok
+
+    def check(self, ids: np.ndarray) -> None:
+        """Raise at the first id that the grammar does not allow.
+
+        Raises:
+            IllegalSequenceError: names the position and the event.
+        """
+        if len(ids) % self.group_size:
+            raise IllegalSequenceError(f"{len(ids)} ids: expected whole groups of {self.group_size}")
+        self.check_prefix(ids)
+
+    def check_prefix(self, ids: np.ndarray) -> None:
+        """Like `check`, but the last group may be unfinished."""
+        ids = np.asarray(ids, np.int64)
+        if len(ids) < self.group_size:
+            raise IllegalSequenceError(f"{len(ids)} ids: expected at least a BOS group of {self.group_size}")
+        missing = -len(ids) % self.group_size
+        ok = self.legal(np.r_[ids, np.zeros(missing, np.int64)])[: len(ids)]
+        if not ok.all():
+            at = int(np.argmin(ok))
+            value = int(ids[at])
+            event = self.vocabulary.event(value) if 0 <= value < self.vocabulary.size else f"id {value}"
+            raise IllegalSequenceError(f"position {at}: {event} is not allowed here")

@@ -1,0 +1,240 @@
+"""RecurrentLanguageModel: a recurrent stack over steps of music, and a small head that writes each step's ids in order.
+
+The stack advances once per group of G ids (the four voices of a chorale, one event of a performance). The head writes the
+group's members one after the other, each given the stack's output, the members before it and the grammar's features at that
+very point. A group of one is the same model with G = 1.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lstmusic.errors import StateShapeError
+from lstmusic.models import cells
+from lstmusic.models.dropout import LockedDropout
+
+State = tuple[Tensor, ...]
+"""The carried state: (h, c) for LSTM, (h,) otherwise, each float [L, B, H]."""
+
+ILLEGAL = -1e9  # the logit of an id that the grammar forbids; finite, so that bf16 and a whole masked row stay finite
+
+
+class Window(NamedTuple):
+    """A window of B lanes over T steps of G ids.
+
+    Attributes:
+        previous: int64 [B, T, G], the group before each step.
+        targets: int64 [B, T, G], the group of each step.
+        columns: int64 [B, T, G, F], categorical context features at each target.
+        flags: bool [B, T, G, M], yes/no context features at each target.
+        allowed: bool [B, T, G, V], the ids that the grammar allows at each target.
+        reset: bool [B, T], True where a piece begins: the state is zero before this step.
+        weight: float [B, T, G], 1 where a target is learned, 0 for padding and BOS.
+        scored: bool [B, T, G], the targets that count in nats per token.
+    """
+
+    previous: Tensor
+    targets: Tensor
+    columns: Tensor
+    flags: Tensor
+    allowed: Tensor
+    reset: Tensor
+    weight: Tensor
+    scored: Tensor
+
+
+class RecurrentLanguageModel(nn.Module):
+    """A recurrent language model over groups of ids.
+
+    Args:
+        num_ids: V, the vocabulary's size.
+        group_size: G, ids per step.
+        feature_sizes: the cardinality of each of the F categorical features.
+        num_flags: M, the number of yes/no features.
+        cell: `lstm`, `gru` or `rnn`.
+        embedding_size: E, width of an id's embedding and of the head; the output projection is tied to the embedding.
+        hidden_size: H.
+        num_layers: L; from the second on residual: x + layer(dropout(x)).
+        dropout: rate of the locked dropout before each layer and before the head.
+        head_dropout: rate of the dropout inside the head.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_ids: int,
+        group_size: int,
+        feature_sizes: list[int],
+        num_flags: int,
+        cell: str = "lstm",
+        embedding_size: int = 256,
+        hidden_size: int = 512,
+        num_layers: int = 2,
+        dropout: float = 0.5,
+        head_dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.group_size, self.hidden_size, self.num_layers = group_size, hidden_size, num_layers
+        self.embedding = nn.Embedding(num_ids, embedding_size)
+        self.register_buffer(
+            "feature_offsets", torch.tensor([0, *feature_sizes[:-1]]).cumsum(0), persistent=False
+        )
+        num_features = sum(feature_sizes)
+        self.stack_features = nn.EmbeddingBag(num_features, hidden_size, mode="sum")
+        self.stack_flags = nn.Linear(num_flags, hidden_size, bias=False) if num_flags else None
+        self.stack_input = nn.Linear(group_size * embedding_size, hidden_size)
+        self.layers = nn.ModuleList(cells.build(cell, hidden_size, hidden_size) for _ in range(num_layers))
+        self.locked = LockedDropout(dropout)
+        self.head_features = nn.EmbeddingBag(num_features, embedding_size, mode="sum")
+        self.head_flags = nn.Linear(num_flags, embedding_size, bias=False) if num_flags else None
+        self.head_input = nn.Linear(hidden_size, embedding_size)
+        self.head_prefix = nn.ModuleList(
+            nn.Linear(embedding_size, embedding_size, bias=False) for _ in range(group_size - 1)
+        )
+        self.head_mlp = nn.Sequential(
+            nn.LayerNorm(embedding_size),
+            nn.Linear(embedding_size, 2 * embedding_size),
+            nn.GELU(),
+            LockedDropout(head_dropout),
+            nn.Linear(2 * embedding_size, embedding_size),
+        )
+        self.head_norm = nn.LayerNorm(embedding_size)
+        self.head_dropout = LockedDropout(head_dropout)
+        self.output_bias = nn.Parameter(torch.zeros(num_ids))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        nn.init.normal_(self.embedding.weight, std=self.embedding.embedding_dim**-0.5)
+        for bag in (self.stack_features, self.head_features):
+            nn.init.normal_(bag.weight, std=0.1)
+
+    def initial_state(self, lanes: int) -> State:
+        """Zeros for this many lanes."""
+        parts = cells.state_parts(self.layers[0])
+        zeros = self.output_bias.new_zeros(self.num_layers, lanes, self.hidden_size)
+        return tuple(zeros.clone() for _ in range(parts))
+
+    def forward(self, window: Window, state: State | None = None) -> tuple[Tensor, State]:
+        """Nats of every target of a window, each given all before it.
+
+        Args:
+            window: see `Window`.
+            state: what the window before left, each [L, B, H]; zeros if None.
+
+        Returns:
+            nats float [B, T, G], and the state after the last step, still attached.
+
+        Raises:
+            StateShapeError: the state was made for another number of lanes or another model.
+        """
+        logits, state = self.logits(window, state)
+        nats = functional.cross_entropy(logits.flatten(0, -2).float(), window.targets.flatten(), reduction="none")
+        return nats.view(window.targets.shape), state
+
+    def logits(self, window: Window, state: State | None = None) -> tuple[Tensor, State]:
+        """Masked logits float [B, T, G, V] of a window, and the state after it; see `forward`."""
+        hidden, state = self.hidden(window.previous, window.columns[:, :, 0], window.flags[:, :, 0], window.reset, state)
+        embedded = self.embedding(window.targets)  # [B, T, G, E]
+        prefix = torch.zeros_like(embedded[:, :, 0])
+        prefixes = [prefix]
+        for member, project in enumerate(self.head_prefix):
+            prefix = prefix + project(embedded[:, :, member])
+            prefixes.append(prefix)
+        base = self.head_input(hidden).unsqueeze(2) + torch.stack(prefixes, dim=2)
+        logits = self._head(base, window.columns, window.flags)
+        return logits.masked_fill(~window.allowed, ILLEGAL), state
+
+    def hidden(
+        self, previous: Tensor, columns: Tensor, flags: Tensor, reset: Tensor, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        """The stack's outputs [B, T, H] over a window, and the state after it.
+
+        Args:
+            previous: int64 [B, T, G].
+            columns: int64 [B, T, F], features at each step's first member.
+            flags: bool [B, T, M].
+            reset: bool [B, T].
+            state: each [L, B, H]; zeros if None.
+        """
+        lanes = previous.shape[0]
+        state = self.initial_state(lanes) if state is None else state
+        expected = [(self.num_layers, lanes, self.hidden_size)] * cells.state_parts(self.layers[0])
+        if [tuple(part.shape) for part in state] != expected:
+            found = [tuple(part.shape) for part in state]
+            raise StateShapeError(f"state {found}: expected {expected}, each (layers, lanes, hidden_size)")
+        x = self._embed_step(previous, columns, flags)
+        spans = _spans(reset)
+        after: list[cells.LayerState] = []
+        for index, layer in enumerate(self.layers):
+            y, last = self._run_layer(layer, self.locked(x), reset, spans, tuple(part[index] for part in state))
+            x = x + y if index else y
+            after.append(last)
+        return self.locked(x), tuple(torch.stack(parts) for parts in zip(*after, strict=True))
+
+    @staticmethod
+    def _run_layer(
+        layer: nn.RNNBase, x: Tensor, reset: Tensor, spans: list[tuple[int, int]], state: cells.LayerState
+    ) -> tuple[Tensor, cells.LayerState]:
+        """A layer over a window, its state zeroed per lane wherever a piece begins (only at the start of a span)."""
+        outputs = []
+        for start, stop in spans:
+            keep = (~reset[:, start]).to(x.dtype).unsqueeze(-1)
+            y, state = cells.sequence(layer, x[:, start:stop], tuple(part * keep for part in state))
+            outputs.append(y)
+        return torch.cat(outputs, dim=1), state
+
+    def step(self, previous: Tensor, columns: Tensor, flags: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step of the stack: `hidden` over a window of one, without the window.
+
+        Args:
+            previous: int64 [B, G]. columns: int64 [B, F]. flags: bool [B, M]. state: each [L, B, H].
+
+        Returns:
+            The stack's output [B, H] and the new state.
+        """
+        x = self._embed_step(previous, columns, flags)
+        after = []
+        for index, layer in enumerate(self.layers):
+            new = cells.step(layer, x, tuple(part[index] for part in state))
+            x = x + new[0] if index else new[0]
+            after.append(new)
+        return x, tuple(torch.stack(parts) for parts in zip(*after, strict=True))
+
+    def member_logits(self, hidden: Tensor, members: Tensor, columns: Tensor, flags: Tensor) -> Tensor:
+        """Unmasked logits [B, V] of a group's next member.
+
+        Args:
+            hidden: the stack's output [B, H] at this step.
+            members: int64 [B, g], the group's ids so far.
+            columns: int64 [B, F], the features now. flags: bool [B, M].
+        """
+        base = self.head_input(hidden)
+        for member in range(members.shape[1]):
+            base = base + self.head_prefix[member](self.embedding(members[:, member]))
+        return self._head(base, columns, flags)
+
+    def _embed_step(self, previous: Tensor, columns: Tensor, flags: Tensor) -> Tensor:
+        x = self.stack_input(self.embedding(previous).flatten(-2)) + self._bag(self.stack_features, columns)
+        return x if self.stack_flags is None else x + self.stack_flags(flags.to(x.dtype))
+
+    def _bag(self, bag: nn.EmbeddingBag, columns: Tensor) -> Tensor:
+        """The summed embeddings of categorical features [..., F] -> [..., width]."""
+        rows = (columns + self.feature_offsets).flatten(0, -2)
+        return bag(rows).unflatten(0, columns.shape[:-1])
+
+    def _head(self, base: Tensor, columns: Tensor, flags: Tensor) -> Tensor:
+        u = base + self._bag(self.head_features, columns)
+        if self.head_flags is not None:
+            u = u + self.head_flags(flags.to(u.dtype))
+        u = self.head_dropout(self.head_norm(u + self.head_mlp(u)))
+        return functional.linear(u, self.embedding.weight, self.output_bias)
+
+
+def _spans(reset: Tensor) -> list[tuple[int, int]]:
+    """Cut a window wherever any lane begins a piece: (start, stop) of each stretch without a reset inside."""
+    cuts = [0, *(reset[:, 1:].any(dim=0).nonzero().flatten() + 1).tolist(), reset.shape[1]]
+    return list(zip(cuts[:-1], cuts[1:], strict=True))

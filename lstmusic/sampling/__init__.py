@@ -1,0 +1,1 @@
+"""A model, masks and a generator in; ids out. Knows nothing of MIDI."""

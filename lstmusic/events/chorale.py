@@ -49,6 +49,8 @@ class ChoraleCodec(Codec):
         length = int(end.max())
         grids = [self._voice_grid(step, end, pitch, voice == v, length, losses) for v in range(g.GROUP_SIZE)]
         pitches, strikes = (np.stack(columns, axis=1) for columns in zip(*grids, strict=True))
+        length = int(np.flatnonzero(pitches.any(axis=1))[-1]) + 1  # what was cut or left out may have lasted longer
+        pitches, strikes = pitches[:length], strikes[:length]
         before = np.vstack([np.zeros((1, g.GROUP_SIZE), np.int64), pitches[:-1]])
         if not self.options["strikes"]:
             losses["notes struck again, held"] += int((strikes & (pitches == before)).sum())
@@ -92,8 +94,8 @@ class ChoraleCodec(Codec):
         step, end = np.rint(onset).astype(np.int64), np.rint(end).astype(np.int64)
         distance = np.abs(onset - step)
         losses["onsets moved to the 16th grid"] += int((distance > 1e-6).sum())
-        # Of notes that meet on one step of a voice the first stays: what was near it before ornaments, high before low.
-        order = np.lexsort((-notes["pitch"].astype(np.int64), distance > 0.25, step))
+        # Of notes that meet on a step of a voice the first stays: what was near it before ornaments, then high, then long.
+        order = np.lexsort((-end, -notes["pitch"].astype(np.int64), distance > 0.25, step))
         notes, step, end = notes[order], step[order], end[order]
         bar_steps = int(g.BAR_STEPS[self.vocabulary.values("METER", header[0])])
         whole_first_bar = self.vocabulary.values("POSITION", header[1]) == 0

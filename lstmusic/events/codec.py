@@ -72,6 +72,10 @@ class Codec(ABC):
         kinds = [kind for kind in skip if any(r.kind == kind for r in self.vocabulary.ranges)]
         return ~np.logical_or.reduce([self.vocabulary.is_kind(kind, ids) for kind in kinds])
 
+    def num_onsets(self, ids: np.ndarray) -> int:
+        """The number of moments at which notes begin."""
+        return len(np.unique(self.decode(ids).notes["onset_tick"]))
+
     def num_notes(self, ids: np.ndarray) -> int:
         """The number of notes in a piece."""
         return int(sum(self.vocabulary.is_kind(kind, ids).sum() for kind in self.note_kinds))

@@ -266,3 +266,18 @@ class Score:
     def select(self, keep: np.ndarray) -> Score:
         """The same score with the notes where `keep` (bool [N]) holds."""
         return replace(self, notes=self.notes[keep])
+
+    def after(self, tick: int) -> Score:
+        """The music from a tick on, moved to tick 0: notes that begin there or later, and the maps in force."""
+
+        def from_tick(rows: np.ndarray) -> np.ndarray:
+            rows = rows[max(0, int(np.searchsorted(rows["tick"], tick, side="right")) - 1) :].copy()
+            rows["tick"] = np.maximum(rows["tick"] - tick, 0)
+            return rows
+
+        notes = self.notes[self.notes["onset_tick"] >= tick].copy()
+        notes["onset_tick"] -= tick
+        lines = self.bar_ticks()
+        next_line = int(lines[min(np.searchsorted(lines, tick), len(lines) - 1)])
+        maps = {name: from_tick(getattr(self, name)) for name in ("tempi", "meters", "keys")}
+        return replace(self, notes=notes, pickup_tick=max(0, next_line - tick), texts=(), **maps)

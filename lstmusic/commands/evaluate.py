@@ -1,0 +1,87 @@
+"""`lstmusic evaluate`: nats of held-out music, beside baselines."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from lstmusic import music_model
+from lstmusic.commands import output
+from lstmusic.commands.corpora import open_corpus
+from lstmusic.config import DataConfig, EvaluateConfig, Request
+from lstmusic.corpus.store import Corpus
+from lstmusic.errors import ConfigError
+from lstmusic.evaluation import baselines as simple
+from lstmusic.evaluation.likelihood import split_nats
+from lstmusic.models.language_model import RecurrentLanguageModel
+
+LANES = 64
+WINDOW_STEPS = 128
+
+
+def run(request: Request) -> dict[str, Any]:
+    """Evaluate a model on a split; the report."""
+    config: EvaluateConfig = request.config
+    console = Console()
+    model = music_model.load(config.checkpoint)
+    facts = model.folder.facts
+    data = config.data or DataConfig(**facts["data"])
+    seed = facts.get("seed", 0) if config.seed is None else config.seed
+    corpus = open_corpus(data, model.codec.name, model.codec.options, seed=seed, console=console)
+    folder = output.open_folder(request)
+    started = time.monotonic()
+    results = measure(model.model, corpus, config.split)
+    results |= {"checkpoint": model.name, "data": data.name, "split": config.split}
+    results["verdict"] = simple.verdict(results["nll_per_token"], results["baselines"])
+    results["wall_s"] = round(time.monotonic() - started, 3)
+    show(results, console)
+    return output.write_report(folder, "evaluate", request, results)
+
+
+def measure(model: RecurrentLanguageModel, corpus: Corpus, split: str) -> dict[str, Any]:
+    """Likelihood of a split under the model and under the baselines; sums first, divided once.
+
+    Raises:
+        ConfigError: the split is empty.
+    """
+    chosen = corpus.indices(split)
+    if not chosen:
+        raise ConfigError(f"split={split}: holds no piece of this corpus, expected one that does")
+    total = split_nats(model, corpus.lanes(split, num_lanes=LANES, window_steps=WINDOW_STEPS))
+    pieces = [corpus.ids(i) for i in chosen]
+    train = [corpus.ids(i) for i in corpus.indices("train")]
+    rows = [corpus.pieces[i] for i in chosen]
+    steps = sum(int(corpus.codec.scored(ids).sum()) for ids in pieces) / corpus.codec.group_size
+    onsets = sum(corpus.codec.num_onsets(ids) for ids in pieces)
+    return {
+        "nll_per_token": total.per_token,
+        "nll_per_note": total.nats / sum(row.notes for row in rows),
+        "nll_per_onset": total.nats / onsets,
+        "nll_per_step": total.nats / steps,
+        "nll_per_second": total.nats / sum(row.seconds for row in rows),
+        "perplexity": math.exp(total.per_token),
+        "tokens": total.tokens,
+        "pieces": len(rows),
+        "notes": sum(row.notes for row in rows),
+        "header_and_ending_nats_per_piece": total.other_nats / len(rows),
+        "baselines": simple.baselines(corpus.codec, train, pieces),
+    }
+
+
+def show(results: dict[str, Any], console: Console) -> None:
+    """Print the figures as a table."""
+    table = Table(title=f"{results['data']}, {results['split']}: {results['pieces']} pieces, {results['tokens']:,} tokens")
+    table.add_column("")
+    table.add_column("nats per token", justify="right")
+    table.add_row("this model", f"{results['nll_per_token']:.4f}", style="bold")
+    for name, value in sorted(results["baselines"].items(), key=lambda item: item[1]):
+        table.add_row(name, f"{value:.4f}")
+    console.print(table)
+    per = {name: results[f"nll_per_{name}"] for name in ("note", "onset", "step", "second")}
+    console.print("nats per " + ", ".join(f"{name} {value:.3f}" for name, value in per.items() if np.isfinite(value)))
+    console.print(results["verdict"])

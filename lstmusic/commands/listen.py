@@ -1,0 +1,16 @@
+"""`lstmusic listen`: songs in the browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lstmusic.config import ListenConfig, Request
+from lstmusic.listening import server
+
+
+def run(request: Request) -> dict[str, Any]:
+    """Serve a folder of runs on 127.0.0.1 until Ctrl-C."""
+    config: ListenConfig = request.config
+    server.serve(Path(config.path), port=config.port, open_browser=config.open)
+    return {}

@@ -1,0 +1,58 @@
+"""The output folder of a run: made once, never overwritten; its report and configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from lstmusic import __version__
+from lstmusic.config import Request
+from lstmusic.errors import OutputError
+
+
+def open_folder(request: Request) -> Path:
+    """Make the run's folder and write its composed configuration there. A second run in the same second gets `-2`.
+
+    Raises:
+        OutputError: it holds files already, or cannot be written.
+    """
+    folder = request.folder
+    given = any(override.startswith("hydra.run.dir=") for override in request.overrides)
+    number = 1
+    try:
+        while folder.exists() and any(folder.iterdir()):
+            if given:
+                raise OutputError(f"hydra.run.dir={folder}: holds files already, expected a new or empty folder")
+            number += 1
+            folder = request.folder.with_name(f"{request.folder.name}-{number}")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_config(folder, request)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror}), expected a folder of yours") from error
+    return folder
+
+
+def write_config(folder: Path, request: Request) -> None:
+    """Write the composed configuration and the overrides that led to it."""
+    import yaml
+
+    (folder / "config.yaml").write_text(yaml.safe_dump(request.plain, sort_keys=False, allow_unicode=True))
+    (folder / "overrides.yaml").write_text(yaml.safe_dump(request.overrides, allow_unicode=True))
+
+
+def write_report(folder: Path, command: str, request: Request, results: dict[str, Any]) -> dict[str, Any]:
+    """Write report.json: what was asked, what was done, what was measured. Beside first, then renamed.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    report = {"command": command, "lstmusic": __version__, "asked": request.plain, **results}
+    beside = folder / "report.json.part"
+    try:
+        beside.write_text(json.dumps(report, indent=1, ensure_ascii=False))
+        os.replace(beside, folder / "report.json")
+    except OSError as error:
+        raise OutputError(f"{folder}/report.json: cannot be written ({error.strerror})") from error
+    return report

@@ -1,0 +1,187 @@
+"""`lstmusic train`: corpus, model, samples and checkpoint in one command."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from rich.console import Console
+
+from lstmusic import config as configs
+from lstmusic.commands import output
+from lstmusic.commands.corpora import open_corpus
+from lstmusic.commands.evaluate import measure
+from lstmusic.commands.train_report import draw_curves, write_card
+from lstmusic.config import Request, TrainConfig
+from lstmusic.corpus.store import Corpus
+from lstmusic.errors import CheckpointError, VocabularyError
+from lstmusic.evaluation import baselines as simple
+from lstmusic.models.language_model import RecurrentLanguageModel
+from lstmusic.sampling.sampler import Length, SamplingSettings, sample
+from lstmusic.score import midi
+from lstmusic.training import checkpoint
+from lstmusic.training.fit import Fitted, fit
+
+SAMPLES = 2
+SAMPLE_BARS = 8
+
+
+def run(request: Request) -> dict[str, Any]:
+    """Train a model into the request's folder; the report. Raises KeyboardInterrupt after Ctrl-C, everything saved."""
+    console = Console()
+    request, folder, resume = _folder(request, console)
+    config: TrainConfig = request.config
+    torch.manual_seed(config.seed)
+    started = time.monotonic()
+    corpus = open_corpus(
+        config.data, config.encoding.name, config.encoding.options(), seed=config.seed, console=console
+    )
+    model = checkpoint.build_model(corpus.codec, asdict(config.model))
+    if config.init_from and resume is None:
+        _begin_with(model, corpus, config.init_from)
+    saver = _Saver(folder / "model", corpus, request)
+    fitted = fit(
+        model,
+        corpus,
+        config.trainer,
+        folder=folder,
+        seed=config.seed,
+        keep=saver.keep,
+        sample=lambda averaged, step: _write_samples(averaged, corpus, folder / "samples" / f"step-{step}", config.seed),
+        console=console,
+        resume=resume,
+    )
+    return _finish(request, folder, corpus, saver, fitted, console, time.monotonic() - started)
+
+
+class _Saver:
+    """Writes the model folder whenever the model is better than before, and once more with what was measured."""
+
+    def __init__(self, place: Path, corpus: Corpus, request: Request) -> None:
+        self.place, self.corpus, self.request = place, corpus, request
+
+    def keep(self, model: RecurrentLanguageModel, row: dict[str, float]) -> None:
+        """Save the averaged model with its row of metrics."""
+        self._save(model, {"step": int(row["step"]), "valid_nats_per_token": row["valid_nats_per_token"]})
+
+    def finish(self, results: dict[str, Any]) -> None:
+        """Save the best model again, with everything that was measured about it."""
+        self._save(checkpoint.load(self.place).model, results)
+
+    def _save(self, model: RecurrentLanguageModel, results: dict[str, Any]) -> None:
+        config: TrainConfig = self.request.config
+        facts = {
+            "data": self.request.plain["data"],
+            "trainer": self.request.plain["trainer"],
+            "seed": config.seed,
+            "pieces": {name: row["pieces"] for name, row in self.corpus.counts().items()},
+            "results": results,
+        }
+        checkpoint.save(
+            self.place,
+            model,
+            self.corpus.codec,
+            sizes=asdict(config.model),
+            facts=facts,
+            split=self.corpus.piece_names(),
+            card=write_card(facts, self.corpus, self.request.overrides),
+            dtype=config.trainer.weights_dtype,
+        )
+
+
+def _folder(request: Request, console: Console) -> tuple[Request, Path, Path | None]:
+    """Where the run goes and which checkpoint it goes on from: a new folder, or that of the run to resume."""
+    resume = request.config.resume
+    if not resume:
+        return request, output.open_folder(request), None
+    mine = [o for o in request.overrides if not o.startswith(("resume=", "hydra."))]
+    place = _latest(request.folder.parent, mine) if resume == "auto" else Path(resume)
+    if place is None:
+        console.print("resume=auto: no earlier run to go on with, a new one begins")
+        return request, output.open_folder(request), None
+    last = place / "checkpoints" / "last.ckpt"
+    if not last.is_file() or not (place / "overrides.yaml").is_file():
+        raise CheckpointError(f"resume={resume}: no checkpoints/last.ckpt there, expected the folder of a training run")
+    saved = yaml.safe_load((place / "overrides.yaml").read_text())
+    again = configs.compose("train", saved + mine)
+    output.write_config(place, again)
+    console.print(f"resuming {place}", markup=False)
+    return again, place, last
+
+
+def _latest(runs: Path, overrides: list[str]) -> Path | None:
+    """The run that was saved last among those that were asked for the same, whatever their budget."""
+    wanted = {o for o in overrides if not o.startswith("trainer.max_")}
+    found = []
+    for last in runs.glob("*/checkpoints/last.ckpt"):
+        place = last.parent.parent
+        if (place / "overrides.yaml").is_file() and wanted <= set(yaml.safe_load((place / "overrides.yaml").read_text())):
+            found.append((last.stat().st_mtime, place))
+    return max(found)[1] if found else None
+
+
+def _begin_with(model: RecurrentLanguageModel, corpus: Corpus, init_from: str) -> None:
+    from lstmusic import music_model
+
+    start = music_model.load(init_from).folder
+    if start.codec.vocabulary != corpus.codec.vocabulary:
+        raise VocabularyError(
+            f"init_from={init_from}: encoding {start.codec.name}, expected {corpus.codec.name} with the same vocabulary"
+        )
+    try:
+        model.load_state_dict(start.model.state_dict())
+    except RuntimeError as error:
+        raise CheckpointError(f"init_from={init_from}: other sizes than model.* ({str(error).splitlines()[-1].strip()})") from error
+
+
+def _write_samples(model: RecurrentLanguageModel, corpus: Corpus, folder: Path, seed: int) -> None:
+    """A few songs of the model as it is now, to hear how it comes along."""
+    was_training = model.training
+    generators = [np.random.default_rng((seed, i)) for i in range(SAMPLES)]
+    grammar = corpus.codec.grammar
+    songs = sample(model.eval(), grammar, generators, settings=SamplingSettings(), length=Length(bars=SAMPLE_BARS))
+    model.train(was_training)
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, song in enumerate(songs, 1):
+        midi.write(corpus.codec.decode(song.ids), folder / f"song-{i:03d}.mid")
+
+
+def _finish(
+    request: Request, folder: Path, corpus: Corpus, saver: _Saver, fitted: Fitted, console: Console, wall_s: float
+) -> dict[str, Any]:
+    draw_curves(folder)
+    best = checkpoint.load(folder / "model")
+    split = "valid" if corpus.indices("valid") else "train"
+    results: dict[str, Any] = {
+        "device": fitted.device,
+        "step": best.facts["results"]["step"],
+        "minutes": round(fitted.elapsed_s / 60, 2),
+        "split": split,
+        **measure(best.model, corpus, split),
+    }
+    results["verdict"] = simple.verdict(results["nll_per_token"], results["baselines"])
+    saver.finish(results)
+    console.print(f"{results['verdict']} ({split})")
+    console.print(f"model: {folder / 'model'}", markup=False, soft_wrap=True)
+    report = output.write_report(
+        folder,
+        "train",
+        request,
+        {
+            "corpus": {"splits": corpus.counts(), "losses": corpus.manifest["losses"], "skipped": corpus.manifest["skipped"]},
+            "results": results,
+            "steps": int(fitted.row["step"]),
+            "tokens_per_second": fitted.row["tokens_per_second"],
+            "interrupted": fitted.interrupted,
+            "wall_s": round(wall_s, 1),
+        },
+    )
+    if fitted.interrupted:
+        console.print(f"interrupted; go on with: lstmusic train resume={folder}", markup=False, soft_wrap=True)
+        raise KeyboardInterrupt
+    return report

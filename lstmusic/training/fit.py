@@ -1,0 +1,160 @@
+"""Corpus, model and Trainer put together."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+from torch.utils.data import DataLoader, IterableDataset
+
+from lstmusic.config import TrainerConfig
+from lstmusic.corpus.lanes import Arrays, Augmentation, Lanes
+from lstmusic.corpus.store import Corpus
+from lstmusic.errors import CheckpointError, ConfigError, DeviceError
+from lstmusic.models.language_model import RecurrentLanguageModel
+from lstmusic.training.module import TrainingModule
+from lstmusic.training.monitor import Monitor
+from lstmusic.training.schedule import Budget
+
+VALID_LANES = 64
+VALID_SHARE = 0.05  # of the time may go into validation; a forward pass costs a third of a step
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training did: its last row of metrics, best validation nats per token, and whether Ctrl-C ended it."""
+
+    row: dict[str, float]
+    best: float
+    interrupted: bool
+    device: str
+    elapsed_s: float
+
+
+class WindowStream(IterableDataset):
+    """The windows from where the module stands, for ever; the Trainer sees one endless epoch."""
+
+    def __init__(self, lanes: Lanes, module: TrainingModule) -> None:
+        self.lanes, self.module = lanes, module
+
+    def __iter__(self) -> Iterator[tuple[tuple[int, int], Arrays]]:
+        epoch, step = self.module.position
+        while True:
+            if step < self.lanes.num_windows(epoch):
+                yield (epoch, step), self.lanes.window(epoch, step)
+                step += 1
+            else:
+                epoch, step = epoch + 1, 0
+
+
+def fit(
+    model: RecurrentLanguageModel,
+    corpus: Corpus,
+    settings: TrainerConfig,
+    *,
+    folder: Path,
+    seed: int,
+    keep: Callable[[RecurrentLanguageModel, dict[str, float]], None],
+    sample: Callable[[RecurrentLanguageModel, int], None],
+    console: Console,
+    resume: Path | None = None,
+) -> Fitted:
+    """Train a model on the train split of a corpus.
+
+    Args:
+        folder: the run's folder.
+        keep: called with the averaged model whenever validation is better than ever.
+        sample: called five times on the way.
+        resume: a checkpoint of the same model and corpus to go on from.
+
+    Raises:
+        ConfigError: the train split is empty.
+        DeviceError: the accelerator that was asked for is not there.
+        CheckpointError: `resume` is torn or belongs to another model.
+    """
+    train, valid = _lanes(corpus, settings, seed)
+    module = TrainingModule(
+        model,
+        budget=Budget(settings.max_minutes, settings.max_steps),
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        ema_decay=settings.ema_decay,
+    )
+    every = _validation_interval(train, valid)
+    monitor = Monitor(
+        folder, valid=valid, every_steps=every, patience=settings.patience, keep=keep, sample=sample, console=console
+    )
+    trainer = _trainer(settings, folder, monitor)
+    console.print(f"device: {trainer.strategy.root_device}, {sum(p.numel() for p in model.parameters()):,} weights")
+    loader = DataLoader(WindowStream(train, module), batch_size=None, collate_fn=_unchanged)
+    try:
+        trainer.fit(module, loader, ckpt_path=resume, weights_only=True)
+    except (RuntimeError, KeyError, EOFError, OSError) as error:
+        if resume is not None and module.window_index == 0:
+            raise CheckpointError(f"{resume}: cannot be resumed ({str(error).splitlines()[0]:.120})") from error
+        raise
+    return Fitted(monitor.row, monitor.best, monitor.interrupted, str(trainer.strategy.root_device), module.elapsed_s)
+
+
+def _unchanged(item: Any) -> Any:
+    return item
+
+
+def _lanes(corpus: Corpus, settings: TrainerConfig, seed: int) -> tuple[Lanes, Lanes | None]:
+    if not corpus.indices("train"):
+        raise ConfigError("the train split is empty, expected at least one piece")
+    stretch = min(settings.max_stretch, corpus.codec.max_stretch)
+    train = corpus.lanes(
+        "train",
+        num_lanes=settings.num_lanes,
+        window_steps=settings.bptt_length,
+        seed=seed,
+        augmentation=Augmentation(settings.max_semitones, stretch),
+    )
+    if not corpus.indices("valid"):
+        return train, None
+    return train, corpus.lanes("valid", num_lanes=VALID_LANES, window_steps=settings.bptt_length)
+
+
+def _validation_interval(train: Lanes, valid: Lanes | None) -> int:
+    """Windows between two validations: whole epochs of a small corpus, and so many that validation stays cheap."""
+    cost = 0.0 if valid is None else float(valid.steps.sum()) / 3
+    affordable = cost / VALID_SHARE / (train.num_lanes * train.window_steps)
+    return max(1, math.ceil(affordable), min(train.num_windows(0), 500))
+
+
+def _trainer(settings: TrainerConfig, folder: Path, monitor: Monitor) -> lightning.Trainer:
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    wants_gpu = settings.accelerator in ("gpu", "cuda")
+    if wants_gpu and not torch.cuda.is_available():
+        raise DeviceError(f"trainer.accelerator={settings.accelerator}: no such device here, expected cpu or auto")
+    gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
+    precision: Any = ("bf16-mixed" if gpu else "32-true") if settings.precision == "auto" else settings.precision
+    try:
+        return lightning.Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices if settings.devices == "auto" else int(settings.devices),
+            precision=precision,
+            max_steps=-1,
+            max_epochs=-1,
+            logger=TensorBoardLogger(folder, name="tensorboard", version=""),
+            callbacks=[monitor],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except (ValueError, RuntimeError) as error:
+        keys = f"trainer.accelerator={settings.accelerator} trainer.devices={settings.devices} precision={precision}"
+        raise DeviceError(f"{keys}: {str(error).splitlines()[0]}") from error

@@ -1,5 +1,6 @@
 """Tiny scores and tiny models that the tests of several rooms share."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,11 @@ from lstmusic.score.score import (
     table,
 )
 
-ENCODINGS = {"chorale": ("chorale", {}), "canonical": ("chorale", {"strikes": False}), "performance": ("performance", {})}
+ENCODINGS = {
+    "chorale": ("chorale", {}),
+    "canonical": ("chorale", {"strikes": False}),
+    "performance": ("performance", {}),
+}
 
 
 @pytest.fixture(params=ENCODINGS)
@@ -106,8 +111,6 @@ def random_walk():
 @pytest.fixture
 def data_dir(monkeypatch) -> Path:
     """The folder of real data sets, where somebody says that there is one."""
-    import os
-
     if "LSTMUSIC_DATA_DIR" not in os.environ:
         pytest.skip("LSTMUSIC_DATA_DIR is not set")
     return Path(os.environ["LSTMUSIC_DATA_DIR"])

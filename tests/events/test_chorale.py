@@ -32,7 +32,7 @@ def written(codec, ids):
 
 @pytest.fixture
 def two_bars(score_of):
-    """3/4 in E minor with a quarter's pickup, 4 + 6 steps: a note held, struck again, a rest, a voice that enters late."""
+    """3/4 in E minor, a quarter's pickup and 6 steps: a note held, struck again, a rest, a voice that enters late."""
     rows = [
         (0, 2 * STEP, 71, 80, 0),  # the same pitch held for two steps...
         (2 * STEP, 2 * STEP, 71, 80, 0),  # ...and struck again

@@ -33,7 +33,9 @@ def scores(draw):
     )
     names = draw(st.sampled_from([("Soprano", "Alto", "Tenor", "Bass"), ("", "", "", ""), ("Bass", "Bass", "x", "y")]))
     tempi = draw(st.dictionaries(st.integers(0, 8000), st.integers(200_000, 2_000_000), max_size=3))
-    meters = draw(st.dictionaries(st.integers(0, 8000), st.sampled_from([(4, 4), (3, 8), (5, 16), (11, 4)]), max_size=2))
+    meters = draw(
+        st.dictionaries(st.integers(0, 8000), st.sampled_from([(4, 4), (3, 8), (5, 16), (11, 4)]), max_size=2)
+    )
     tracks = (*(Track(0, False, name) for name in names), Track(0, True, "kit"))
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     numerators, denominators = ([meter[i] for _, meter in sorted(meters.items())] for i in (0, 1))

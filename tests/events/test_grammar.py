@@ -132,7 +132,10 @@ def test_closing_ends_even_when_only_the_worst_is_chosen(codec):
 
 def test_a_silence_of_many_shifts_closes_with_one_note():
     grammar = performance_grammar.PerformanceGrammar()
-    ids = [grammar.vocabulary.id(*event) for event in (("VELOCITY", 9), ("NOTE_ON", 60), ("TIME_SHIFT", 1), ("NOTE_OFF", 60))]
+    ids = [
+        grammar.vocabulary.id(*event)
+        for event in (("VELOCITY", 9), ("NOTE_ON", 60), ("TIME_SHIFT", 1), ("NOTE_OFF", 60))
+    ]
     state = grammar.start(1)
     for token in (*ids, *[grammar.vocabulary.id("TIME_SHIFT", 100)] * 3):
         grammar.advance(state, np.array([token]))

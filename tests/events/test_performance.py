@@ -25,7 +25,14 @@ def played(rows, **changes):
 
 def written(codec, ids):
     """Events as words: on60 off60 shift50 velocity20."""
-    names = {"NOTE_ON": "on", "NOTE_OFF": "off", "TIME_SHIFT": "shift", "VELOCITY": "velocity", "BOS": "bos", "EOS": "eos"}
+    names = {
+        "NOTE_ON": "on",
+        "NOTE_OFF": "off",
+        "TIME_SHIFT": "shift",
+        "VELOCITY": "velocity",
+        "BOS": "bos",
+        "EOS": "eos",
+    }
     return " ".join(f"{names[kind]}{value or ''}" for kind, value in (codec.vocabulary.event(i) for i in ids))
 
 

@@ -1,0 +1,262 @@
+"""The language model: carried state, causality, masks, and one step that equals the window."""
+
+import numpy as np
+import pytest
+import torch
+
+from lstmusic.corpus.lanes import Arrays, Lanes
+from lstmusic.errors import StateShapeError
+from lstmusic.evaluation.likelihood import to_window
+from lstmusic.models.language_model import Window
+
+CELLS = ("lstm", "gru", "rnn")
+LANES, STEPS = 3, 24
+
+
+@pytest.fixture
+def window_of(phrase):
+    """A function: one window over a few pieces on `LANES` lanes, several pieces to a lane."""
+
+    def build(codec, steps=STEPS) -> Window:
+        pieces = [codec.encode(phrase(1, seed)) for seed in range(9)]
+        lengths = np.array([len(ids) // codec.group_size - 1 for ids in pieces])
+        lanes = Lanes(read=pieces.__getitem__, steps=lengths, codec=codec, num_lanes=LANES, window_steps=steps)
+        return to_window(lanes.window(0, 0))
+
+    return build
+
+
+def part_of(window, start, stop):
+    """The steps start..stop-1 of a window."""
+    return Window(*(field[:, start:stop] for field in window))
+
+
+def detached(state):
+    """A state without its history."""
+    return tuple(part.detach() for part in state)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cuts", [(0, 8, 16, 24), (0, 1, 5, 23, 24), tuple(range(25))])
+def test_chunked_forward_equals_full_forward(codec, window_of, tiny_model, cell, cuts):
+    model, window = tiny_model(codec, cell=cell), window_of(codec)
+    full, last = model(window)
+    state, parts = None, []
+    for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        nats, state = model(part_of(window, start, stop), state)
+        parts.append(nats)
+    torch.testing.assert_close(torch.cat(parts, dim=1), full, atol=1e-5, rtol=0)
+    for mine, theirs in zip(state, last, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_reset_makes_the_state_fresh_in_its_lane_only(codec, window_of, tiny_model, cell):
+    model, window = tiny_model(codec, cell=cell), window_of(codec)
+    reset = torch.zeros_like(window.reset)
+    reset[1, 10] = True
+    window = window._replace(reset=reset)
+    torch.manual_seed(1)
+    state = tuple(torch.randn_like(part) for part in model.initial_state(LANES))
+    other = tuple(part + 1 for part in state)
+    same = (model(window, state)[0] - model(window, other)[0]).abs().amax(dim=-1) < 1e-7  # [B, T]
+    assert same[1, 10:].all()
+    assert not same[:, :10].any()
+    assert not same[[0, 2], 10].any()
+    fresh, _ = model(part_of(window, 10, STEPS), None)
+    torch.testing.assert_close(model(window, state)[0][1, 10:], fresh[1], atol=1e-5, rtol=0)
+
+
+def test_a_piece_does_not_hear_the_piece_before_it(codec, window_of, tiny_model):
+    """The nats of a piece that begins inside a window are those of the piece alone."""
+    model, window = tiny_model(codec), window_of(codec, steps=200)
+    nats, _ = model(window)
+    alone = 0
+    for lane, start in window.reset.nonzero().tolist():
+        follow = window.reset[lane, start + 1 :].nonzero()
+        stop = start + 1 + int(follow[0]) if len(follow) else window.reset.shape[1]
+        piece = Window(*(field[lane : lane + 1, start:stop] for field in window))
+        torch.testing.assert_close(model(piece)[0][0], nats[lane, start:stop], atol=1e-5, rtol=0)
+        alone += start > 0
+    assert alone >= 3
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_gradient_reaches_back_to_the_border_of_the_window_and_no_further(codec, window_of, tiny_model, cell):
+    model, window = tiny_model(codec, cell=cell), window_of(codec)
+    window = window._replace(reset=torch.zeros_like(window.reset))
+    first, second = part_of(window, 0, 12), part_of(window, 12, 24)
+    kept = []
+    original = model._embed_step
+
+    def embed(*args):
+        x = original(*args)
+        x.retain_grad()
+        kept.append(x)
+        return x
+
+    model._embed_step = embed
+    _, state = model(first)
+    nats, _ = model(second, detached(state))
+    nats[:, -1].sum().backward()
+    assert kept[0].grad is None
+    assert (kept[1].grad.abs().amax(dim=-1) > 0).all()  # every step of this window is reached from its last target
+    _, state = model(first)
+    nats, _ = model(second, state)
+    nats[:, -1].sum().backward()
+    assert kept[2].grad.abs().sum() > 0  # it is `detach` that cuts
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_gradient_is_cut_where_a_piece_begins(codec, window_of, tiny_model, cell):
+    model, window = tiny_model(codec, cell=cell), window_of(codec)
+    reset = torch.zeros_like(window.reset)
+    reset[:, 10] = True
+    kept = []
+    original = model._embed_step
+    model._embed_step = lambda *args: kept.append(original(*args)) or kept[-1]
+    nats, _ = model(window._replace(reset=reset))
+    (gradient,) = torch.autograd.grad(nats[:, -1].sum(), kept)
+    reached = gradient.abs().amax(dim=-1) > 0
+    assert reached[:, 10:].all()
+    assert not reached[:, :10].any()
+
+
+def test_no_id_is_predicted_from_itself_or_later_ones(codec, window_of, tiny_model):
+    """By gradient: replace embedding look-ups by leaves and see which of them each logit depends on."""
+    model, window = tiny_model(codec), window_of(codec, steps=6)
+    window = Window(*(field[:1] for field in window))._replace(reset=torch.zeros(1, 6, dtype=torch.bool))
+    leaves = []
+
+    class Leaves(torch.nn.Module):
+        """The embedding, each look-up a leaf of its own."""
+
+        def __init__(self, weight):
+            super().__init__()
+            self.weight = weight
+
+        def forward(self, ids):
+            leaves.append(self.weight.detach()[ids].requires_grad_())
+            return leaves[-1]
+
+    model.embedding = Leaves(model.embedding.weight)
+    logits, _ = model.logits(window._replace(allowed=torch.ones_like(window.allowed)))
+    previous, targets = leaves
+    group = codec.group_size
+    for t in range(6):
+        for member in range(group):
+            by_previous, by_target = torch.autograd.grad(
+                logits[0, t, member].square().sum(), (previous, targets), retain_graph=True, materialize_grads=True
+            )
+            read = by_target[0].abs().sum(-1) > 0  # [T, G]
+            expected = torch.zeros(6, group, dtype=torch.bool)
+            expected[t, :member] = True
+            assert torch.equal(read, expected), (t, member)
+            assert (by_previous[0].abs().sum((-1, -2)) > 0).tolist() == [step <= t for step in range(6)]
+
+
+def test_features_of_later_steps_and_members_are_not_read(codec, window_of, tiny_model):
+    model, window = tiny_model(codec), window_of(codec)
+    before, _ = model.logits(window._replace(allowed=torch.ones_like(window.allowed)))
+    for t, member in ((7, 0), (7, codec.group_size - 1)):
+        columns, flags = window.columns.clone(), window.flags.clone()
+        columns[:, t, member] = 0
+        columns[:, t + 1 :] = 0
+        flags[:, t, member] = ~flags[:, t, member]
+        after, _ = model.logits(window._replace(columns=columns, flags=flags, allowed=torch.ones_like(window.allowed)))
+        same = (after - before).abs().amax(dim=(0, 3)) < 1e-7
+        assert same[:t].all()
+        assert same[t, :member].all()
+        assert not same[t, member]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_step_and_member_logits_agree_with_logits(codec, window_of, tiny_model, cell):
+    model, window = tiny_model(codec, cell=cell), window_of(codec)
+    window = window._replace(reset=torch.zeros_like(window.reset), allowed=torch.ones_like(window.allowed))
+    expected, last = model.logits(window)
+    state = model.initial_state(LANES)
+    for t in range(STEPS):
+        hidden, state = model.step(window.previous[:, t], window.columns[:, t, 0], window.flags[:, t, 0], state)
+        for member in range(codec.group_size):
+            members = window.targets[:, t, :member]
+            columns, flags = window.columns[:, t, member], window.flags[:, t, member]
+            logits = model.member_logits(hidden, members, columns, flags)
+            torch.testing.assert_close(logits, expected[:, t, member], atol=1e-5, rtol=0)
+    for mine, theirs in zip(state, last, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=0)
+
+
+def test_forbidden_ids_have_probability_0_and_the_others_sum_to_1(codec, window_of, tiny_model):
+    model, window = tiny_model(codec), window_of(codec)
+    logits, _ = model.logits(window)
+    p = logits.softmax(-1)
+    assert (p[~window.allowed] == 0).all()
+    assert (p[window.allowed] > 0).all()
+    torch.testing.assert_close(p.sum(-1), torch.ones(p.shape[:-1]))
+    nats, _ = model(window)
+    expected = -p.gather(-1, window.targets[..., None])[..., 0].log()
+    torch.testing.assert_close(nats, expected, atol=1e-4, rtol=0)
+
+
+def test_a_single_legal_id_costs_nothing(codec, window_of, tiny_model):
+    """After the first EOS of a chorale's last group, the others are certain: 0 nats."""
+    window = window_of(codec)
+    nats, _ = tiny_model(codec)(window)
+    certain = (window.allowed.sum(-1) == 1) & (window.weight > 0)
+    assert bool(certain.any()) == (codec.group_size > 1)
+    assert (nats[certain] == 0).all()
+
+
+def test_lanes_do_not_touch_each_other(codec, window_of, tiny_model):
+    model, window = tiny_model(codec), window_of(codec)
+    together, _ = model(window)
+    for lane in range(LANES):
+        alone, _ = model(Window(*(field[lane : lane + 1] for field in window)))
+        torch.testing.assert_close(alone[0], together[lane], atol=1e-5, rtol=0)
+
+
+def test_nats_are_the_same_at_every_evaluation(codec, window_of, tiny_model):
+    model, window = tiny_model(codec, dropout=0.5, head_dropout=0.5), window_of(codec)
+    assert torch.equal(model(window)[0], model(window)[0])
+    model.train()
+    assert not torch.equal(model(window)[0], model(window)[0])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_state_for_something_else_is_refused(codec, window_of, tiny_model, cell):
+    model, window = tiny_model(codec, cell=cell), window_of(codec)
+    for wrong in (
+        model.initial_state(LANES + 1),
+        tiny_model(codec, cell=cell, hidden_size=7).initial_state(LANES),
+        tiny_model(codec, cell=cell, layers=1).initial_state(LANES),
+        tiny_model(codec, cell="gru" if cell == "lstm" else "lstm").initial_state(LANES),
+    ):
+        with pytest.raises(StateShapeError, match=r"expected \[\(2, 3, 12\)"):
+            model(window, wrong)
+
+
+def test_one_training_step_on_a_window_changes_every_weight(codec, window_of, tiny_model):
+    model, window = tiny_model(codec).train(), window_of(codec, steps=60)
+    nats, _ = model(window)
+    (nats * window.weight).sum().backward()
+    without = [name for name, parameter in model.named_parameters() if not (parameter.grad.abs() > 0).any()]
+    assert without == []
+
+
+def test_a_few_steps_learn_a_window_by_heart(codec, window_of, tiny_model):
+    torch.manual_seed(0)
+    model, window = tiny_model(codec, embedding_size=24, hidden_size=32), window_of(codec)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
+    losses = []
+    for _ in range(60):
+        nats, _ = model(window)
+        losses.append((nats * window.weight).sum() / window.weight.sum())
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < 0.25 * losses[0]
+
+
+def test_arrays_and_window_have_the_same_fields():
+    assert Arrays._fields == Window._fields

@@ -1,0 +1,160 @@
+"""Whole songs: legal at any temperature, the same for the same seed, as long as asked."""
+
+import numpy as np
+import pytest
+
+from lstmusic.evaluation.likelihood import piece_nats
+from lstmusic.events import codec as codecs
+from lstmusic.events.chorale_grammar import BAR_STEPS
+from lstmusic.sampling import sampler
+from lstmusic.sampling.sampler import Length, SamplingSettings, sample
+
+
+def generators(seed, songs):
+    """A generator for each song: song i's depends on the seed and i alone."""
+    return [np.random.default_rng((seed, i)) for i in range(songs)]
+
+
+def songs_of(model, codec, *, seed=0, songs=2, bars=None, seconds=None, primer=None, **settings):
+    """Sampled songs; by default two bars at temperature 1."""
+    length = Length(bars=2 if bars is None and seconds is None else bars, seconds=seconds)
+    return sample(
+        model,
+        codec.grammar,
+        generators(seed, songs),
+        settings=SamplingSettings(**settings),
+        length=length,
+        primer=primer,
+    )
+
+
+def written_length(codec, song, primer=None):
+    """Bars and seconds in a song beyond its primer, without its EOS group."""
+    states = codec.grammar.trajectory(song.ids)
+    bars, seconds = codec.grammar.length(states)
+    begin = 0 if primer is None else len(primer)
+    return bars[-1] - bars[begin], seconds[-1] - seconds[begin]
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_an_untrained_model_at_temperature_5_writes_legal_songs(codec, tiny_model, cell):
+    for song in songs_of(tiny_model(codec, cell=cell), codec, songs=3, temperature=5.0):
+        codec.grammar.check(song.ids)
+        assert (song.ids[-codec.group_size :] == codec.vocabulary.id("EOS")).all()
+        assert len(codec.decode(song.ids).notes) >= 1
+
+
+@pytest.mark.parametrize(
+    "settings", [{"temperature": 0.05}, {"top_k": 1}, {"top_p": 0.01}, {"min_p": 0.99}, {"greedy": True}]
+)
+def test_songs_are_legal_however_narrow_the_choice(codec, tiny_model, settings):
+    for song in songs_of(tiny_model(codec), codec, seconds=3.0, **settings):
+        codec.grammar.check(song.ids)
+        assert len(codec.decode(song.ids).notes) >= 1
+
+
+def test_the_same_seed_gives_the_same_song_and_another_seed_another(codec, tiny_model):
+    model = tiny_model(codec)
+    first, again, other = (songs_of(model, codec, seed=seed) for seed in (1, 1, 2))
+    for a, b in zip(first, again, strict=True):
+        assert a.ids.tolist() == b.ids.tolist()
+        assert a.nats.tolist() == b.nats.tolist()
+    assert first[0].ids.tolist() != other[0].ids.tolist()
+    assert first[0].ids.tolist() != first[1].ids.tolist()
+
+
+def test_a_song_does_not_depend_on_how_many_are_written(codec, tiny_model):
+    model = tiny_model(codec)
+    many = songs_of(model, codec, songs=5)
+    for count in (1, 2):
+        for few, same in zip(songs_of(model, codec, songs=count), many[:count], strict=True):
+            assert few.ids.tolist() == same.ids.tolist()
+
+
+def test_greedy_ignores_the_generators(codec, tiny_model):
+    model = tiny_model(codec)
+    one, two = (songs_of(model, codec, seed=seed, greedy=True)[0] for seed in (1, 2))
+    assert one.ids.tolist() == two.ids.tolist()
+
+
+@pytest.mark.parametrize("strikes", [True, False])
+@pytest.mark.parametrize("bars", [0.5, 1, 3])
+def test_chorales_have_exactly_so_many_bars(tiny_model, strikes, bars):
+    codec = codecs.build("chorale", strikes=strikes)
+    for song in songs_of(tiny_model(codec), codec, songs=4, bars=bars):
+        steps = len(song.ids) // 4 - 3
+        meter = codec.vocabulary.values("METER", song.ids[4:5])[0]
+        assert steps == np.ceil(bars * BAR_STEPS[meter])
+
+
+def test_a_chorale_asked_for_in_seconds_ends_at_the_next_step(tiny_model):
+    codec = codecs.build("chorale")
+    for song in songs_of(tiny_model(codec), codec, songs=4, seconds=2.5):
+        _, seconds = written_length(codec, song)
+        assert 2.5 - 1e-6 <= seconds < 2.5 + 0.63  # a 16th at 24 quarters a minute
+
+
+def test_a_performance_is_as_long_as_asked_but_for_its_last_shifts(tiny_model):
+    codec = codecs.build("performance")
+    for song in songs_of(tiny_model(codec), codec, songs=4, seconds=5.0):
+        _, seconds = written_length(codec, song)
+        assert 5.0 <= seconds <= 7.0  # the shift that reached it, and one in which what sounds can end
+    for song in songs_of(tiny_model(codec), codec, songs=2, bars=3):
+        bars, _ = written_length(codec, song)
+        assert 3 <= bars <= 4
+
+
+def test_without_a_length_a_song_ends_by_itself_or_at_the_limit(codec, tiny_model, monkeypatch):
+    monkeypatch.setattr(sampler, "MAX_BARS", 3)
+    model = tiny_model(codec)
+    lengths = []
+    for seed in range(4):
+        (song,) = sample(model, codec.grammar, generators(seed, 1), settings=SamplingSettings(), length=Length())
+        codec.grammar.check(song.ids)
+        lengths.append(written_length(codec, song)[0])
+    assert max(lengths) <= 4
+    if codec.name == "chorale":
+        assert min(lengths) < 3  # an untrained model ends one piece or another by chance
+
+
+@pytest.mark.parametrize("bars", [None, 2])
+def test_a_primer_is_what_the_song_begins_with(codec, tiny_model, phrase, bars):
+    primer = codec.encode(phrase())[: -codec.group_size].astype(np.int64)
+    for song in songs_of(tiny_model(codec), codec, bars=bars, seconds=None if bars else 4.0, primer=primer):
+        assert song.ids[: len(primer)].tolist() == primer.tolist()
+        codec.grammar.check(song.ids)
+        new_bars, new_seconds = written_length(codec, song, primer)
+        if bars:
+            assert bars <= new_bars <= bars + 1
+        else:
+            assert 4.0 - 0.01 <= new_seconds <= 6.0
+
+
+def test_a_header_alone_can_be_a_primer(tiny_model, score_of):
+    codec = codecs.build("chorale")
+    primer = codec.encode(score_of([(0, 480, 60, 80, 0)], meter=(3, 4), key=(2, True)))[:8]
+    for song in songs_of(tiny_model(codec), codec, primer=primer):
+        decoded = codec.decode(song.ids)
+        assert decoded.meters.tolist() == [(0, 3, 4)]
+        assert decoded.keys.tolist() == [(0, 2, True)]
+        assert len(song.ids) // 4 - 3 == 2 * 12
+
+
+@pytest.mark.parametrize("primed", [False, True])
+def test_the_nats_that_are_reported_are_those_of_the_piece(codec, tiny_model, phrase, primed):
+    """Whatever the temperature, the primer and the length; the state after a primer is the one that reading it leaves."""
+    model = tiny_model(codec)
+    primer = codec.encode(phrase())[: -codec.group_size].astype(np.int64) if primed else None
+    for song in songs_of(model, codec, primer=primer, temperature=1.7, top_p=0.9):
+        expected = piece_nats(model, codec, song.ids)
+        assert len(song.nats) == len(song.ids) - (codec.group_size if primer is None else len(primer))
+        np.testing.assert_allclose(song.nats, expected[len(expected) - len(song.nats) :], atol=1e-4)
+
+
+def test_the_song_of_every_generator_ends_where_it_ends(codec, tiny_model):
+    """Songs of one batch have different lengths; each is cut after its own EOS group."""
+    songs = songs_of(tiny_model(codec), codec, songs=6, temperature=1.5)
+    eos = codec.vocabulary.id("EOS")
+    assert len({len(song.ids) for song in songs}) > 1
+    for song in songs:
+        assert (song.ids == eos).sum() == codec.group_size

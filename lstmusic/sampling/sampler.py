@@ -158,9 +158,10 @@ def _draw(
     start: tuple[np.ndarray, np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
     legal = grammar.allowed(state)
-    mask = np.where(length.reached(grammar, state, start)[:, None], grammar.closing(state), legal)
+    reached = length.reached(grammar, state, start)
+    mask = np.where(reached[:, None], grammar.closing(state), legal) if reached.any() else legal
     if length.given:
-        mask = _not_ending_early(mask, grammar, length.reached(grammar, state, start))
+        mask = _not_ending_early(mask, grammar, reached)
     legal_t, mask_t = torch.from_numpy(legal), torch.from_numpy(mask)
     if settings.greedy:
         ids = logits.masked_fill(~mask_t, ILLEGAL).argmax(-1)

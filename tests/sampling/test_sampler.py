@@ -142,7 +142,7 @@ def test_a_header_alone_can_be_a_primer(tiny_model, score_of):
 
 @pytest.mark.parametrize("primed", [False, True])
 def test_the_nats_that_are_reported_are_those_of_the_piece(codec, tiny_model, phrase, primed):
-    """Whatever the temperature, the primer and the length; the state after a primer is the one that reading it leaves."""
+    """Whatever the temperature, primer and length; the state after a primer is the one that reading it leaves."""
     model = tiny_model(codec)
     primer = codec.encode(phrase())[: -codec.group_size].astype(np.int64) if primed else None
     for song in songs_of(model, codec, primer=primer, temperature=1.7, top_p=0.9):

@@ -1,0 +1,180 @@
+"""Lanes: the order of windows is a function of (seed, epoch, step), and each piece is read once, in one go."""
+
+import numpy as np
+import pytest
+
+from lstmusic.corpus.lanes import ALIGNMENT, Augmentation, Lanes, piece_arrays
+from lstmusic.events import codec as codecs
+
+PIECES = 11
+
+
+@pytest.fixture
+def pieces_of(phrase):
+    """A function: pieces of different lengths in an encoding."""
+
+    def build(codec) -> list[np.ndarray]:
+        return [codec.encode(phrase(1 + k % 3, seed=k)) for k in range(PIECES)]
+
+    return build
+
+
+def lanes_of(codec, pieces, *, lanes=3, window=20, seed=0, augmentation=None) -> Lanes:
+    """Lanes over pieces."""
+    steps = np.array([len(ids) // codec.group_size - 1 for ids in pieces])
+    return Lanes(
+        read=pieces.__getitem__,
+        steps=steps,
+        codec=codec,
+        num_lanes=lanes,
+        window_steps=window,
+        seed=seed,
+        augmentation=augmentation,
+    )
+
+
+def whole_epoch(lanes, epoch=0):
+    """All windows of an epoch end to end, field by field [B, windows * T, ...]."""
+    windows = [lanes.window(epoch, step) for step in range(lanes.num_windows(epoch))]
+    return type(windows[0])(*(np.concatenate(fields, axis=1) for fields in zip(*windows, strict=True)))
+
+
+def streams(codec, arrays):
+    """The pieces found on the lanes: from each reset to the next, the targets that have a weight, as ids with BOS."""
+    found = []
+    for lane in range(len(arrays.reset)):
+        starts = np.flatnonzero(arrays.reset[lane])
+        for start, stop in zip(starts, np.r_[starts[1:], arrays.reset.shape[1]], strict=True):
+            real = arrays.weight[lane, start:stop].all(axis=-1)
+            assert (np.diff(real.astype(int)) <= 0).all(), "a hole inside a piece"
+            targets = arrays.targets[lane, start:stop][real]
+            assert arrays.previous[lane, start].tolist() == codec.grammar.bos().tolist()
+            assert np.array_equal(arrays.previous[lane, start:stop][real][1:], targets[:-1])
+            found.append((lane, int(start), np.r_[codec.grammar.bos(), targets.reshape(-1)]))
+    return found
+
+
+AUGMENTED = Augmentation(max_semitones=3)
+
+
+@pytest.mark.parametrize("window", [7, 16, 20, 64, 1000])
+@pytest.mark.parametrize("augmentation", [None, Augmentation()])
+def test_every_piece_is_read_once_and_in_one_go(codec, pieces_of, window, augmentation):
+    pieces = pieces_of(codec)
+    lanes = lanes_of(codec, pieces, window=window, augmentation=augmentation)
+    found = sorted(ids.tolist() for _, _, ids in streams(codec, whole_epoch(lanes)))
+    assert found == sorted(ids.tolist() for ids in pieces)
+
+
+def test_masks_and_features_are_those_of_the_whole_piece(codec, pieces_of):
+    """Wherever windows cut, a piece carries the context it would have alone."""
+    arrays = whole_epoch(lanes_of(codec, pieces_of(codec), window=7))
+    for lane, start, ids in streams(codec, arrays):
+        alone = piece_arrays(codec, ids)
+        for name, mine, theirs in zip(arrays._fields, arrays, alone, strict=True):
+            assert mine.dtype == theirs.dtype
+            assert np.array_equal(mine[lane, start : start + len(theirs)], theirs), name
+
+
+def test_what_is_no_piece_is_padding(codec, pieces_of):
+    arrays = whole_epoch(lanes_of(codec, pieces_of(codec)))
+    padding = arrays.weight == 0
+    assert padding.any()
+    assert not arrays.scored[padding].any()
+    assert arrays.allowed[padding].all()
+    assert not arrays.reset[padding.all(axis=-1)].any()
+    assert arrays.weight.sum() == sum(len(ids) - codec.group_size for ids in pieces_of(codec))
+    assert arrays.scored.sum() == sum(codec.scored(ids).sum() for ids in pieces_of(codec))
+    taken = np.take_along_axis(arrays.allowed, arrays.targets[..., None], axis=-1)[..., 0]
+    assert taken.all()
+
+
+def test_pieces_begin_at_aligned_steps(codec, pieces_of):
+    lanes = lanes_of(codec, pieces_of(codec))
+    starts = np.argwhere(whole_epoch(lanes).reset)[:, 1]
+    assert len(starts) == PIECES
+    assert (starts % ALIGNMENT == 0).all()
+
+
+def test_a_window_is_a_function_of_seed_epoch_and_step(codec, pieces_of):
+    pieces = pieces_of(codec)
+    one = lanes_of(codec, pieces, augmentation=AUGMENTED)
+    expected = {(e, k): one.window(e, k) for e in range(3) for k in range(one.num_windows(e))}
+    another = lanes_of(codec, pieces, augmentation=AUGMENTED)
+    order = list(expected)
+    np.random.default_rng(0).shuffle(order)
+    for epoch, step in order:
+        for mine, theirs in zip(another.window(epoch, step), expected[epoch, step], strict=True):
+            assert np.array_equal(mine, theirs)
+
+
+def test_epochs_and_seeds_differ_when_training_and_agree_when_evaluating(codec, pieces_of):
+    pieces = pieces_of(codec)
+
+    def first(seed, epoch, augmentation):
+        return lanes_of(codec, pieces, seed=seed, augmentation=augmentation).plan(epoch)
+
+    assert first(0, 0, AUGMENTED) != first(0, 1, AUGMENTED)
+    assert first(0, 0, AUGMENTED) != first(1, 0, AUGMENTED)
+    assert first(0, 0, None) == first(1, 7, None)
+
+
+def test_a_window_continues_where_the_one_before_stopped(codec, pieces_of):
+    """Windows in a shuffled order would break this: the group before a window is the last of the window before it."""
+    lanes = lanes_of(codec, pieces_of(codec), window=16, augmentation=AUGMENTED)
+    continued = 0
+    for step in range(1, lanes.num_windows(0)):
+        before, after = lanes.window(0, step - 1), lanes.window(0, step)
+        goes_on = ~after.reset[:, 0] & (after.weight[:, 0].min(axis=-1) > 0)
+        assert np.array_equal(after.previous[goes_on, 0], before.targets[goes_on, -1])
+        continued += int(goes_on.sum())
+    assert continued >= 3
+
+
+def test_transpositions_are_drawn_anew_within_their_limits(codec, pieces_of):
+    pieces = pieces_of(codec)
+    lanes = lanes_of(codec, pieces, augmentation=AUGMENTED)
+    shifts = np.array([[item.semitones for lane in lanes.plan(epoch) for item in lane] for epoch in range(20)])
+    assert (shifts.min(), shifts.max()) == (-3, 3)
+    for _, _, ids in streams(codec, whole_epoch(lanes, 3)):
+        codec.grammar.check(ids)
+        originals = [piece.tolist() for piece in pieces]
+        assert any(codec.augment(ids, shift).tolist() in originals for shift in range(-3, 4))
+
+
+def test_pieces_at_the_edge_of_the_range_are_not_shifted_beyond_it(score_of):
+    codec = codecs.build("chorale")
+    pieces = [codec.encode(score_of([(0, 480, 96, 80, 0), (480, 480, 25, 80, 0)]))]
+    lanes = lanes_of(codec, pieces, augmentation=Augmentation(max_semitones=6))
+    shifts = {lane[0].semitones for epoch in range(30) for lane in lanes.plan(epoch)}
+    assert shifts == {-1, 0}
+
+
+def test_stretched_performances_are_whole_and_legal(score_of):
+    codec = codecs.build("performance")
+    seconds = [[(960 * k, 960, 60 + (k + piece) % 9, 80, 0) for k in range(9)] for piece in range(PIECES)]
+    pieces = [codec.encode(score_of(rows)) for rows in seconds]  # more than a second takes another id than a second
+    lanes = lanes_of(codec, pieces, augmentation=Augmentation(2, 0.05))
+    found = streams(codec, whole_epoch(lanes, 1))
+    assert len(found) == PIECES
+    for _, _, ids in found:
+        codec.grammar.check(ids)
+        assert ids[-1] == codec.vocabulary.id("EOS")
+    assert sorted(codec.num_notes(ids) for _, _, ids in found) == sorted(codec.num_notes(ids) for ids in pieces)
+    assert any(len(ids) not in {len(piece) for piece in pieces} for _, _, ids in found)
+
+
+def test_lanes_are_filled_evenly(codec, pieces_of):
+    lanes = lanes_of(codec, pieces_of(codec), lanes=3, augmentation=AUGMENTED)
+    lengths = [lane[-1].start + lane[-1].steps for lane in lanes.plan(0)]
+    assert max(lengths) - min(lengths) <= max(lanes.steps) + ALIGNMENT
+
+
+def test_no_more_lanes_than_pieces(codec, pieces_of):
+    lanes = lanes_of(codec, pieces_of(codec)[:2], lanes=8)
+    assert lanes.num_lanes == 2
+    assert lanes.window(0, 0).reset.shape == (2, 20)
+
+
+def test_no_pieces_no_windows(codec):
+    assert lanes_of(codec, []).num_windows(0) == 0

@@ -48,13 +48,14 @@ class ModelConfig:
     embedding_size: int = 256
     hidden_size: int = 512
     num_layers: int = 2
+    input_dropout: float = 0.1
     dropout: float = 0.5
-    head_dropout: float = 0.3
+    head_dropout: float = 0.2
 
     def __post_init__(self) -> None:
         for name in ("embedding_size", "hidden_size", "num_layers"):
             at_least(f"model.{name}", getattr(self, name), 1)
-        for name in ("dropout", "head_dropout"):
+        for name in ("input_dropout", "dropout", "head_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"model.{name}={getattr(self, name)}: expected 0 <= {name} < 1")
 
@@ -65,9 +66,9 @@ class TrainerConfig:
 
     max_minutes: float | None = 20.0
     max_steps: int | None = None
-    bptt_length: int = 128
+    bptt_length: int = 64
     num_lanes: int = 16
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 0.02
     max_grad_norm: float = 1.0
     ema_decay: float = 0.99

@@ -59,8 +59,9 @@ class RecurrentLanguageModel(nn.Module):
         embedding_size: E, width of an id's embedding and of the head; the output projection is tied to the embedding.
         hidden_size: H.
         num_layers: L; from the second on residual: x + layer(dropout(x)).
-        dropout: rate of the locked dropout before each layer and before the head.
-        head_dropout: rate of the dropout inside the head.
+        input_dropout: rate of the locked dropout on what the first layer reads.
+        dropout: rate of the locked dropout between layers and before the head.
+        head_dropout: rate of the locked dropout inside the head.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class RecurrentLanguageModel(nn.Module):
         embedding_size: int = 256,
         hidden_size: int = 512,
         num_layers: int = 2,
+        input_dropout: float = 0.1,
         dropout: float = 0.5,
         head_dropout: float = 0.2,
     ) -> None:
@@ -88,7 +90,7 @@ class RecurrentLanguageModel(nn.Module):
         self.stack_flags = nn.Linear(num_flags, hidden_size, bias=False) if num_flags else None
         self.stack_input = nn.Linear(group_size * embedding_size, hidden_size)
         self.layers = nn.ModuleList(cells.build(cell, hidden_size, hidden_size) for _ in range(num_layers))
-        self.locked = LockedDropout(dropout)
+        self.input_dropout, self.dropout = LockedDropout(input_dropout), LockedDropout(dropout)
         self.head_features = nn.EmbeddingBag(num_features, embedding_size, mode="sum")
         self.head_flags = nn.Linear(num_flags, embedding_size, bias=False) if num_flags else None
         self.head_input = nn.Linear(hidden_size, embedding_size)
@@ -170,10 +172,11 @@ class RecurrentLanguageModel(nn.Module):
         spans = _spans(reset)
         after: list[cells.LayerState] = []
         for index, layer in enumerate(self.layers):
-            y, last = self._run_layer(layer, self.locked(x), reset, spans, tuple(part[index] for part in state))
+            dropped = self.dropout(x) if index else self.input_dropout(x)
+            y, last = self._run_layer(layer, dropped, reset, spans, tuple(part[index] for part in state))
             x = x + y if index else y
             after.append(last)
-        return self.locked(x), tuple(torch.stack(parts) for parts in zip(*after, strict=True))
+        return self.dropout(x), tuple(torch.stack(parts) for parts in zip(*after, strict=True))
 
     @staticmethod
     def _run_layer(

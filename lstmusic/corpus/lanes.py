@@ -143,7 +143,8 @@ class Lanes:
         """Window number `step` of an epoch; the state is carried from the window before it."""
         first, last = step * self.window_steps, (step + 1) * self.window_steps
         lanes = self.plan(epoch)
-        sample = _stretch_arrays(self.codec, *(part[:2] for part in self._states(epoch, 0, 0)), 0)
+        groups, states = self._states(epoch, 0, 0)
+        sample = _stretch_arrays(self.codec, groups[:2], states[:2], 0)
         out = Arrays(*(np.zeros((self.num_lanes, self.window_steps, *f.shape[1:]), f.dtype) for f in sample))
         out.allowed[...] = True
         for b, lane in enumerate(lanes):
@@ -151,8 +152,9 @@ class Lanes:
                 begin, end = max(first, item.start), min(last, item.start + item.steps)
                 if begin < end:
                     here = slice(begin - item.start, end - item.start + 1)
-                    stretch = (part[here] for part in self._states(epoch, b, k))
-                    for field, values in zip(out, _stretch_arrays(self.codec, *stretch, here.start), strict=True):
+                    groups, states = self._states(epoch, b, k)
+                    arrays = _stretch_arrays(self.codec, groups[here], states[here], here.start)
+                    for field, values in zip(out, arrays, strict=True):
                         field[b, begin - first : end - first] = values
         return out
 

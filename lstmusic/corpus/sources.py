@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import struct
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from lstmusic.errors import ConfigError, DownloadError, EmptyCorpusError, MissingFileError
+from lstmusic.errors import ConfigError, DownloadError, EmptyCorpusError, MissingFileError, ReadError
 from lstmusic.score.reading import MIDI_SUFFIXES, NOTATION_SUFFIXES
 from lstmusic.score.score import (
     DEFAULT_US_PER_QUARTER,
@@ -37,14 +38,14 @@ class PieceRef(NamedTuple):
         kind: `midi`, `notation`, `music21` or `jsb16`.
         place: the file, or music21's name of the work, or the data set's file.
         split: the data set's own split; empty where lstmusic splits.
-        index: the number within a data set's split.
+        number: the number within a data set's split.
     """
 
     name: str
     kind: str
     place: str
     split: str = ""
-    index: int = 0
+    number: int = 0
 
 
 class Source(NamedTuple):
@@ -140,7 +141,9 @@ def read_piece(ref: PieceRef) -> Score:
     if ref.kind == "midi":
         from lstmusic.score import midi
 
-        return midi.read_bulk(Path(ref.place))
+        score = midi.read_bulk(Path(ref.place))
+        _check_whole(Path(ref.place))
+        return score
     if ref.kind == "notation":
         from lstmusic.score import notation
 
@@ -149,7 +152,21 @@ def read_piece(ref: PieceRef) -> Score:
         from lstmusic.score import notation
 
         return _at_chorale_tempo(notation.read(_music21_file(ref.place)))
-    return grid_score(np.array(_jsb16_file(ref.place)[ref.split][ref.index]))
+    return grid_score(np.array(_jsb16_file(ref.place)[ref.split][ref.number]))
+
+
+def _check_whole(path: Path) -> None:
+    """Raise ReadError where a track that the header announces is cut short: symusic reads what is left in silence."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        _, header_bytes, _, tracks = struct.unpack(">4sIHH", file.read(12))
+        end = 8 + header_bytes
+        for track in range(tracks):
+            file.seek(end)
+            begin = file.read(8)
+            end += 8 + int.from_bytes(begin[4:], "big")
+            if len(begin) < 8 or end > size:
+                raise ReadError(f"{path}: torn in track {track + 1} of {tracks}, expected a whole MIDI file")
 
 
 def _music21_file(work: str) -> Path:

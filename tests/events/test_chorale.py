@@ -119,7 +119,7 @@ def test_transposing_moves_the_key(chorale, two_bars):
 
 
 def test_a_grid_cannot_be_stretched(chorale, two_bars):
-    with pytest.raises(ValueError, match="stretch=1.1: a chorale's grid has no seconds, expected 1.0"):
+    with pytest.raises(ValueError, match=r"stretch=1\.1: a chorale's grid has no seconds, expected 1\.0"):
         chorale.augment(chorale.encode(two_bars), 0, 1.1)
 
 

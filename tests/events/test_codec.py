@@ -51,11 +51,13 @@ def scores(draw):
 
 def encode_or_skip(codec, score):
     """The ids of a score; None where it holds no note that the encoding knows."""
-    try:
+    drum = np.array([track.drum for track in score.tracks])[score.notes["track"]]
+    low, high = (24, 96) if codec.name == "chorale" else (0, 127)
+    if ((score.notes["pitch"] >= low) & (score.notes["pitch"] <= high) & ~drum).any():
         return codec.encode(score)
-    except ReadError as error:
-        assert "no notes" in str(error)
-        return None
+    with pytest.raises(ReadError, match="no notes"):
+        codec.encode(score)
+    return None
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=["chorale", "canonical", "performance"])
@@ -171,7 +173,7 @@ def test_build_gives_a_codec_back_from_its_name_and_options(codec):
 def test_build_names_what_it_knows():
     with pytest.raises(ConfigError, match="encoding=midi: expected one of chorale, performance"):
         codecs.build("midi")
-    with pytest.raises(ConfigError, match="encoding=performance with .*strikes"):
+    with pytest.raises(ConfigError, match=r"encoding=performance with .*strikes"):
         codecs.build("performance", strikes=False)
 
 

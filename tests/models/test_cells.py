@@ -60,5 +60,5 @@ def test_the_forget_gate_starts_open():
 
 
 def test_an_unknown_cell_is_named():
-    with pytest.raises(ConfigError, match="model.cell=mamba: expected one of lstm, gru, rnn"):
+    with pytest.raises(ConfigError, match=r"model\.cell=mamba: expected one of lstm, gru, rnn"):
         cells.build("mamba", 2, 2)

@@ -1,5 +1,7 @@
 """The language model: carried state, causality, masks, and one step that equals the window."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -42,7 +44,7 @@ def test_chunked_forward_equals_full_forward(codec, window_of, tiny_model, cell,
     model, window = tiny_model(codec, cell=cell), window_of(codec)
     full, last = model(window)
     state, parts = None, []
-    for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+    for start, stop in pairwise(cuts):
         nats, state = model(part_of(window, start, stop), state)
         parts.append(nats)
     torch.testing.assert_close(torch.cat(parts, dim=1), full, atol=1e-5, rtol=0)

@@ -86,7 +86,7 @@ class ChoraleCodec(Codec):
         losses["drum notes left out"] += int((~keep).sum())
         in_range = (notes["pitch"] >= g.LOWEST_PITCH) & (notes["pitch"] <= g.HIGHEST_PITCH)
         losses["notes out of range left out"] += int((keep & ~in_range).sum())
-        notes = notes[keep & in_range]
+        notes = self._sung(score, notes[keep & in_range], losses)
         if len(notes) == 0:
             raise ReadError(f"no notes: expected pitched notes between {g.LOWEST_PITCH} and {g.HIGHEST_PITCH}")
         onset = notes["onset_tick"] * g.STEPS_PER_QUARTER / score.ticks_per_quarter
@@ -116,6 +116,17 @@ class ChoraleCodec(Codec):
         voice = self._voices_by_height(step, end, pitch)
         losses["notes beyond four voices left out"] += int((voice < 0).sum())
         return tuple(column[voice >= 0] for column in (step, end, pitch, voice))
+
+    @staticmethod
+    def _sung(score: Score, notes: np.ndarray, losses: Counter) -> np.ndarray:
+        """The notes of the four tracks named like the voices, where there are such beside others (instruments)."""
+        used = np.unique(notes["track"]).tolist()
+        named = [[t for t in used if score.tracks[t].name.lower().startswith(voice.lower())] for voice in g.VOICES]
+        if len(used) <= g.GROUP_SIZE or any(len(tracks) != 1 for tracks in named):
+            return notes
+        sung = np.isin(notes["track"], [tracks[0] for tracks in named])
+        losses["notes of instruments beside the four voices left out"] += int((~sung).sum())
+        return notes[sung]
 
     @staticmethod
     def _voices_by_height(step: np.ndarray, end: np.ndarray, pitch: np.ndarray) -> np.ndarray:

@@ -131,11 +131,11 @@ class PerformanceGrammar(Grammar):
         sounding, pending, velocity = state["sounding"], state["pending"], state["velocity"]
         done = state["phase"] == DONE
         open_ = ~pending & ~done
-        free = ~sounding & (PITCHES > state["on_floor"][..., None]) & ~done[..., None]
+        free = ~sounding & (state["on_floor"][..., None] < PITCHES) & ~done[..., None]
         no_onset_yet = state["on_floor"] < 0
         mask[..., NOTE_ONS] = free & (velocity > 0)[..., None]
         mask[..., NOTE_OFFS] = (
-            sounding & (PITCHES > state["off_floor"][..., None]) & (no_onset_yet & open_)[..., None]
+            sounding & (state["off_floor"][..., None] < PITCHES) & (no_onset_yet & open_)[..., None]
         )
         bins = np.arange(1, VELOCITY_BINS + 1)
         mask[..., VELOCITIES] = (bins != velocity[..., None]) & (free.any(axis=-1) & open_)[..., None]
@@ -155,7 +155,7 @@ class PerformanceGrammar(Grammar):
         keep = np.zeros_like(mask)
         keep[..., EOS] = ends
         lowest = np.argmax(mask[..., NOTE_OFFS], axis=-1)
-        keep[..., NOTE_OFFS] = (PITCHES == lowest[..., None]) & (~ends & offs)[..., None]
+        keep[..., NOTE_OFFS] = (lowest[..., None] == PITCHES) & (~ends & offs)[..., None]
         keep[..., SHIFTS] = (~ends & ~offs & shifts)[..., None]
         keep[..., NOTE_ONS] = keep[..., VELOCITIES] = (~ends & ~offs & ~shifts)[..., None]
         return mask & keep

@@ -67,7 +67,7 @@ class TrainerConfig:
     max_minutes: float | None = 20.0
     max_steps: int | None = None
     bptt_length: int = 64
-    num_lanes: int = 16
+    num_lanes: int = 8
     learning_rate: float = 3e-3
     weight_decay: float = 0.02
     max_grad_norm: float = 1.0
@@ -176,6 +176,7 @@ class EvaluateConfig:
     seed: int | None = None
     data: DataConfig | None = None
     encoding: EncodingConfig | None = None
+    trainer: TrainerConfig | None = None
 
     def __post_init__(self) -> None:
         one_of("split", self.split, ("train", "valid", "test"))
@@ -297,9 +298,13 @@ def explain(command: str, overrides: list[str], error: Exception) -> ConfigError
         if "=" not in override and not override.startswith("~"):
             return ConfigError(f"{override}: expected key=value")
         if key in groups and value not in groups[key]:
-            return ConfigError(f"{key}={value}: expected one of {', '.join(groups[key])}{suggestion(value, groups[key])}")
+            return ConfigError(
+                f"{key}={value}: expected one of {', '.join(groups[key])}{suggestion(value, groups[key])}"
+            )
         if key not in known and key not in groups and not key.startswith("hydra"):
-            return ConfigError(f"unknown key {key!r}{suggestion(key, known) or '; expected one of ' + ', '.join(known)}")
+            return ConfigError(
+                f"unknown key {key!r}{suggestion(key, known) or '; expected one of ' + ', '.join(known)}"
+            )
     return ConfigError(str(error).splitlines()[0])
 
 
@@ -310,8 +315,8 @@ def known_keys(command: str) -> tuple[list[str], dict[str, list[str]]]:
     folder = conf_folder()
     main = yaml.safe_load((folder / f"{command}.yaml").read_text())
     chosen = {k: v for item in main.get("defaults", []) if isinstance(item, dict) for k, v in item.items()}
-    if "data" in chosen:
-        chosen["encoding"] = None
+    if "data" in chosen:  # a data set names its encoding, which names its trainer
+        chosen |= {"encoding": None, "trainer": "default"}
     groups = {name: sorted(p.stem for p in (folder / name).glob("*.yaml")) for name in [*chosen, "experiment"]}
     values = {k: v for k, v in main.items() if k not in ("defaults", "hydra")}
     for name in chosen:

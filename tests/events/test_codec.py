@@ -186,3 +186,25 @@ def test_music_without_a_note_is_a_read_error(codec):
     with pytest.raises(ReadError):
         codec.encode(drums, losses := Counter())
     assert losses["drum notes left out"] == 1
+
+
+def test_contexts_and_repeats_look_back_only(codec, phrase):
+    """What a baseline reads before an id does not change when that id or later ones do; the first column is coarsest."""
+    group = codec.group_size
+    one, two = (codec.encode(score).astype(np.int64) for score in (phrase(3, 1), phrase(3, 2)))
+    for cut in range(2 * group, min(len(one), len(two)), group):
+        other = np.r_[one[:cut], two[cut:]]
+        assert codec.contexts(other)[: cut + 1].tolist() == codec.contexts(one)[: cut + 1].tolist()
+        assert codec.repeats(other)[: cut + 1].tolist() == codec.repeats(one)[: cut + 1].tolist()
+    contexts = codec.contexts(one)
+    for coarse, fine in zip(contexts.T[:-1], contexts.T[1:], strict=True):
+        assert len(np.unique(np.stack([coarse, fine]), axis=1).T) == len(np.unique(fine))
+
+
+def test_repeats_of_music_that_repeats_are_right(codec, score_of):
+    rows = [(480 * k, 480, 60 + (k % 4), 80, 0) for k in range(32)]  # one bar, eight times
+    ids = codec.encode(score_of(rows)).astype(np.int64)
+    repeated = codec.repeats(ids)
+    assert repeated.shape == ids.shape
+    middle = slice(len(ids) // 2, len(ids) - 4 * codec.group_size)
+    assert repeated[middle].tolist() == ids[middle].tolist()

@@ -159,7 +159,7 @@ class MusicModel:
             "notes": len(score.notes),
             "new_notes": len(new.notes),
             "seconds": round(score.length_s, 3),
-            "bars": len(score.bar_ticks()) - 1,
+            "bars": len(score.bar_ticks()) - 1 - (score.pickup_tick > 0),  # an upbeat completes the last bar
             "nats_per_token": float(sampled.nats[scored].mean()) if scored.any() else 0.0,
             "illegal": int((~legal).sum()),
             "primer_changes": primer.losses,

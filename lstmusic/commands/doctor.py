@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import functools
 import importlib.metadata
 import os
 import platform
@@ -19,9 +19,9 @@ from lstmusic.config import Request, conf_folder
 from lstmusic.errors import LstmusicError
 
 PACKAGES = (
-    "torch lightning hydra-core omegaconf numpy safetensors symusic pretty_midi mido music21 soundfile pillow matplotlib "
-    "pooch joblib rich tensorboard"
-).split()
+    *("torch", "lightning", "tensorboard", "hydra-core", "omegaconf", "numpy", "safetensors", "joblib", "pooch"),
+    *("symusic", "pretty_midi", "mido", "music21", "soundfile", "pillow", "matplotlib", "rich"),
+)
 
 
 def run(request: Request) -> dict[str, Any]:
@@ -48,18 +48,26 @@ def _attempt(check: Callable[[], str]) -> tuple[bool, str]:
 
 def _checks() -> dict[str, Callable[[], str]]:
     checks: dict[str, Callable[[], str]] = {
-        "python": lambda: f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "python": _python,
         "device": _device,
         "configuration": lambda: f"{len(list(conf_folder().rglob('*.yaml')))} files",
         "bundled model": _bundled,
         "sound": _sound,
         "output folder": _writable,
-        "data sets": lambda: f"$LSTMUSIC_DATA_DIR is {os.environ.get('LSTMUSIC_DATA_DIR', 'not set: they are downloaded once')}",
+        "data sets": _data_sets,
         "fluidsynth (optional)": lambda: shutil.which("fluidsynth") or "not installed; the built-in sampler plays",
     }
     for name in PACKAGES:
-        checks[f"package {name}"] = lambda name=name: importlib.metadata.version(name)
+        checks[f"package {name}"] = functools.partial(importlib.metadata.version, name)
     return checks
+
+
+def _python() -> str:
+    return f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+
+
+def _data_sets() -> str:
+    return f"$LSTMUSIC_DATA_DIR is {os.environ.get('LSTMUSIC_DATA_DIR', 'not set: they are downloaded once')}"
 
 
 def _device() -> str:

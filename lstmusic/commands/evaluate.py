@@ -75,7 +75,9 @@ def measure(model: RecurrentLanguageModel, corpus: Corpus, split: str) -> dict[s
 
 def show(results: dict[str, Any], console: Console) -> None:
     """Print the figures as a table."""
-    table = Table(title=f"{results['data']}, {results['split']}: {results['pieces']} pieces, {results['tokens']:,} tokens")
+    table = Table(
+        title=f"{results['data']}, {results['split']}: {results['pieces']} pieces, {results['tokens']:,} tokens"
+    )
     table.add_column("")
     table.add_column("nats per token", justify="right")
     table.add_row("this model", f"{results['nll_per_token']:.4f}", style="bold")

@@ -52,7 +52,9 @@ def run(request: Request) -> dict[str, Any]:
         folder=folder,
         seed=config.seed,
         keep=saver.keep,
-        sample=lambda averaged, step: _write_samples(averaged, corpus, folder / "samples" / f"step-{step}", config.seed),
+        sample=lambda averaged, step: _write_samples(
+            averaged, corpus, folder / "samples" / f"step-{step}", config.seed
+        ),
         console=console,
         resume=resume,
     )
@@ -120,7 +122,8 @@ def _latest(runs: Path, overrides: list[str]) -> Path | None:
     found = []
     for last in runs.glob("*/checkpoints/last.ckpt"):
         place = last.parent.parent
-        if (place / "overrides.yaml").is_file() and wanted <= set(yaml.safe_load((place / "overrides.yaml").read_text())):
+        asked = place / "overrides.yaml"
+        if asked.is_file() and wanted <= set(yaml.safe_load(asked.read_text())):
             found.append((last.stat().st_mtime, place))
     return max(found)[1] if found else None
 
@@ -136,7 +139,9 @@ def _begin_with(model: RecurrentLanguageModel, corpus: Corpus, init_from: str) -
     try:
         model.load_state_dict(start.model.state_dict())
     except RuntimeError as error:
-        raise CheckpointError(f"init_from={init_from}: other sizes than model.* ({str(error).splitlines()[-1].strip()})") from error
+        raise CheckpointError(
+            f"init_from={init_from}: other sizes than model.* ({str(error).splitlines()[-1].strip()})"
+        ) from error
 
 
 def _write_samples(model: RecurrentLanguageModel, corpus: Corpus, folder: Path, seed: int) -> None:
@@ -173,7 +178,11 @@ def _finish(
         "train",
         request,
         {
-            "corpus": {"splits": corpus.counts(), "losses": corpus.manifest["losses"], "skipped": corpus.manifest["skipped"]},
+            "corpus": {
+                "splits": corpus.counts(),
+                "losses": corpus.manifest["losses"],
+                "skipped": corpus.manifest["skipped"],
+            },
             "results": results,
             "steps": int(fitted.row["step"]),
             "tokens_per_second": fitted.row["tokens_per_second"],

@@ -21,8 +21,8 @@ def draw_curves(folder: Path) -> None:
     figure = Figure(figsize=(9, 6), layout="constrained")
     FigureCanvasAgg(figure)
     nats, norm, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1, 1))
-    for name, label in (("train_nats_per_token", "train, with dropout"), ("valid_nats_per_token", "valid, averaged weights")):
-        nats.plot(columns["step"], columns[name], label=label)
+    nats.plot(columns["step"], columns["train_nats_per_token"], label="train, with dropout")
+    nats.plot(columns["step"], columns["valid_nats_per_token"], label="valid, averaged weights")
     nats.set_ylabel("nats per token")
     nats.legend()
     norm.plot(columns["step"], columns["grad_norm"])
@@ -40,7 +40,11 @@ def write_card(facts: dict[str, Any], corpus: Corpus, overrides: list[str]) -> s
     """The model's card in Markdown: data, split, command, time, figures beside baselines, limits."""
     data, results = facts["data"], facts["results"]
     pieces = ", ".join(f"{count} {name}" for name, count in facts["pieces"].items())
-    own = "the data set's own" if all(piece.own_split for piece in corpus.pieces) else f"seeded ({facts['seed']}), by piece"
+    own = (
+        "the data set's own"
+        if all(piece.own_split for piece in corpus.pieces)
+        else f"seeded ({facts['seed']}), by piece"
+    )
     skipped = len(corpus.manifest["skipped"])
     lines = [
         f"# A model of {data['name']}",

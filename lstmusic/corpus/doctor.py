@@ -51,7 +51,7 @@ def examine_piece(ref: PieceRef, encoding: str, options: dict) -> Examined:
         codec.grammar.check(ids)
     except LstmusicError as error:
         return Examined(ref, reason=str(error))
-    except Exception as error:  # a reader's own bug on one file must not end the run; the file is named, with the reason
+    except Exception as error:  # a reader's own bug on one file: it is named, with the reason
         return Examined(ref, reason=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
     return Examined(ref, ids, "", codec.num_notes(ids), score.length_s, +losses)
 

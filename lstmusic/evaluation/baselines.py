@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,9 +89,7 @@ def _repeat_share(p: np.ndarray, right: np.ndarray) -> float:
     return share
 
 
-def baselines(
-    codec: Codec, train: Sequence[np.ndarray], held_out: Sequence[np.ndarray]
-) -> dict[str, float]:
+def baselines(codec: Codec, train: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -> dict[str, float]:
     """Nats per scored token of held-out pieces under models without a network.
 
     Args:
@@ -111,8 +109,9 @@ def baselines(
     contexts, ids, guesses = _gather(codec, held_out)
     p = model.probability(contexts, ids)
     mixed = np.where(guesses == GUESS_NOTHING, p, share * (guesses == ids) + (1 - share) * p)
-    nats: Callable[[np.ndarray], float] = lambda q: float(-np.log(q).mean())
-    return {"unigram": nats(model.probability(contexts, ids, levels=1)), "ngram": nats(p), "repeat_bar": nats(mixed)}
+    unigram = model.probability(contexts, ids, levels=1)
+    by_name = {"unigram": unigram, "ngram": p, "repeat_bar": mixed}
+    return {name: float(-np.log(probability).mean()) for name, probability in by_name.items()}
 
 
 def verdict(nats_per_token: float, beside: dict[str, float]) -> str:

@@ -65,7 +65,9 @@ class ChoraleCodec(Codec):
         """The header group. Only the first meter, tempo and key can be carried."""
         for name in ("meters", "tempi", "keys"):
             losses[f"changes of {name} left out"] += max(0, len(getattr(score, name)) - 1)
-        meter = (int(score.meters["numerator"][0]), int(score.meters["denominator"][0])) if len(score.meters) else (4, 4)
+        meter = (
+            (int(score.meters["numerator"][0]), int(score.meters["denominator"][0])) if len(score.meters) else (4, 4)
+        )
         if meter not in g.METERS:
             losses["meters replaced by the one with the nearest bar"] += 1
             quarters = np.array([n / d for n, d in g.METERS])

@@ -16,7 +16,10 @@ VOICES = ("Soprano", "Alto", "Tenor", "Bass")
 GROUP_SIZE = len(VOICES)
 STEPS_PER_QUARTER = 4
 LOWEST_PITCH, HIGHEST_PITCH = 24, 96
-METERS = ((4, 4), (3, 4), (2, 4), (2, 2), (3, 2), (4, 2), (5, 4), (6, 4), (7, 4), (3, 8), (6, 8), (7, 8), (9, 8), (12, 8))
+METERS = (
+    *((4, 4), (3, 4), (2, 4), (2, 2), (3, 2), (4, 2), (5, 4), (6, 4), (7, 4)),
+    *((3, 8), (6, 8), (7, 8), (9, 8), (12, 8)),
+)
 BAR_STEPS = np.array([n * 4 * STEPS_PER_QUARTER // d for n, d in METERS])
 NUM_TEMPI = 64
 TEMPI_QPM = 24.0 * 10.0 ** (np.arange(NUM_TEMPI) / (NUM_TEMPI - 1))  # 24 to 240 qpm, each 3.7 % above the one before
@@ -167,7 +170,9 @@ class ChoraleGrammar(Grammar):
         for k, kind in enumerate(HEADER_KINDS):
             mask[..., VOCABULARY.slice_of(kind)] |= (header & (member == k))[..., None]
         first = VOCABULARY.slice_of("POSITION").start
-        mask[..., first : first + int(BAR_STEPS.max())] &= np.arange(BAR_STEPS.max()) < self._bar_steps(state)[..., None]
+        mask[..., first : first + int(BAR_STEPS.max())] &= (
+            np.arange(BAR_STEPS.max()) < self._bar_steps(state)[..., None]
+        )
         current = np.take_along_axis(state["pitch"], member[..., None].astype(np.int64), axis=-1)[..., 0]
         mask[..., HOLD] = music
         mask[..., REST] = music & (current > 0)

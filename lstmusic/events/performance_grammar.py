@@ -70,7 +70,7 @@ class PerformanceGrammar(Grammar):
     vocabulary = VOCABULARY
     group_size = 1
     num_flags = NUM_PITCHES
-    feature_sizes = {
+    feature_sizes = {  # noqa: RUF012 (a constant)
         "onset_age": AGE_BUCKETS,
         "velocity": VELOCITY_BINS + 1,
         "polyphony": MAX_POLYPHONY_FEATURE + 1,
@@ -134,9 +134,7 @@ class PerformanceGrammar(Grammar):
         free = ~sounding & (state["on_floor"][..., None] < PITCHES) & ~done[..., None]
         no_onset_yet = state["on_floor"] < 0
         mask[..., NOTE_ONS] = free & (velocity > 0)[..., None]
-        mask[..., NOTE_OFFS] = (
-            sounding & (state["off_floor"][..., None] < PITCHES) & (no_onset_yet & open_)[..., None]
-        )
+        mask[..., NOTE_OFFS] = sounding & (state["off_floor"][..., None] < PITCHES) & (no_onset_yet & open_)[..., None]
         bins = np.arange(1, VELOCITY_BINS + 1)
         mask[..., VELOCITIES] = (bins != velocity[..., None]) & (free.any(axis=-1) & open_)[..., None]
         may_shift = (state["last_shift"] == 0) | (state["last_shift"] == MAX_SHIFT)
@@ -165,7 +163,15 @@ class PerformanceGrammar(Grammar):
         age = np.minimum(np.floor(4 * np.log2(1.0 + since)), AGE_BUCKETS - 1)
         polyphony = np.minimum(state["sounding"].sum(axis=-1), MAX_POLYPHONY_FEATURE)
         shift = (state["last_shift"] > 0).astype(np.int16) + (state["last_shift"] == MAX_SHIFT)
-        columns = [age, state["velocity"], polyphony, state["on_floor"] + 1, state["off_floor"] + 1, state["pending"], shift]
+        columns = [
+            age,
+            state["velocity"],
+            polyphony,
+            state["on_floor"] + 1,
+            state["off_floor"] + 1,
+            state["pending"],
+            shift,
+        ]
         return Context(np.stack(columns, axis=-1).astype(np.int16), state["sounding"])
 
     def finished(self, state: np.ndarray) -> np.ndarray:

@@ -107,4 +107,6 @@ class Vocabulary:
         try:
             return cls([(str(kind), int(low), int(high)) for kind, low, high in ranges])
         except (TypeError, ValueError) as error:
-            raise VocabularyError(f"vocabulary table: expected rows of [kind, low, high], got {ranges!r:.80}") from error
+            raise VocabularyError(
+                f"vocabulary table: expected rows of [kind, low, high], got {ranges!r:.80}"
+            ) from error

@@ -14,6 +14,7 @@ from datetime import datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from lstmusic.errors import ConfigError, MissingFileError
@@ -47,7 +48,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.folder = folder.resolve()
         super().__init__((HOST, port), Handler)
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Report what went wrong, but not a browser that hangs up: it does so whenever the listener seeks."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
@@ -93,6 +94,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = 60
+    server: Server
 
     def do_GET(self) -> None:
         """Answer with the content."""
@@ -109,13 +111,16 @@ class Handler(BaseHTTPRequestHandler):
         """Send what the path names; a page elsewhere that renames itself to this machine gets nothing."""
         host = self.headers.get("Host", HOST).rsplit(":", 1)[0]
         if host not in (HOST, "localhost"):
-            return self.send_error(HTTPStatus.FORBIDDEN)
+            self.send_error(HTTPStatus.FORBIDDEN)
+            return
         path = unquote(urlsplit(self.path).path)
         if path == "/":
-            return self.send_text(front_page(self.server.folder), with_body)
+            self.send_text(front_page(self.server.folder), with_body)
+            return
         file = inside(self.server.folder, path)
         if file is None:
-            return self.send_error(HTTPStatus.NOT_FOUND)
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
         self.send_file(file, with_body)
 
     def send_text(self, text: str, with_body: bool) -> None:
@@ -138,7 +143,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
             self.send_header("Content-Range", f"bytes */{size}")
             self.send_header("Content-Length", "0")
-            return self.end_headers()
+            self.end_headers()
+            return
         self.send_response(HTTPStatus.PARTIAL_CONTENT if span else HTTPStatus.OK)
         kind = TYPES.get(file.suffix.lower()) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         self.send_header("Content-Type", kind + ("; charset=utf-8" if kind.startswith("text/") else ""))
@@ -187,7 +193,7 @@ def byte_span(asked: str, size: int) -> tuple[int, int] | None:
 
 def find_runs(folder: Path) -> list[Run]:
     """Every run at or below `folder`, the newest first: a folder that has a page or a report."""
-    found = {}
+    found: dict[Path, float] = {}
     for depth in range(DEEPEST + 1):
         for name in ("index.html", "report.json"):
             for file in folder.glob("*/" * depth + name):

@@ -10,6 +10,7 @@ import importlib.util
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +120,7 @@ class SoundFont:
             for low, high in zip(tables[b"inst"]["bag"][:-1], tables[b"inst"]["bag"][1:], strict=True)
         ]
         headers, presets = tables[b"phdr"], {}
-        for header, following in zip(headers[:-1], headers[1:], strict=True):
+        for header, following in pairwise(headers):
             found = zones(tables[b"pbag"], tables[b"pgen"], int(header["bag"]), int(following["bag"]), last=INSTRUMENT)
             regions = [
                 Region(merged, tables[b"shdr"][merged[SAMPLE]])
@@ -168,7 +169,8 @@ def read_chunks(path: Path) -> tuple[dict[bytes, np.ndarray], np.ndarray]:
 
 def zones(bags: np.ndarray, generators: np.ndarray, low: int, high: int, *, last: int) -> list[dict[int, int]]:
     """The zones of one preset or instrument; a first zone without `last` is the default for the others."""
-    defaults, out = {}, []
+    defaults: dict[int, int] = {}
+    out = []
     for zone in range(low, high):
         rows = generators[int(bags["generator"][zone]) : int(bags["generator"][zone + 1])]
         own = dict(zip(rows["kind"].tolist(), rows["amount"].tolist(), strict=True))
@@ -208,7 +210,8 @@ def load(path: Path) -> SoundFont:
 def bundled_path() -> Path:
     """TimGM6mb.sf2, the General MIDI SoundFont inside the pretty_midi wheel (found without importing it)."""
     found = importlib.util.find_spec("pretty_midi")
-    path = Path(next(iter(found.submodule_search_locations))) / "TimGM6mb.sf2" if found else Path("TimGM6mb.sf2")
+    places = found.submodule_search_locations if found else None
+    path = Path(places[0] if places else "pretty_midi") / "TimGM6mb.sf2"
     if not path.is_file():
         raise MissingFileError(f"{path}: pretty_midi's SoundFont is missing; reinstall pretty_midi or name another")
     return path

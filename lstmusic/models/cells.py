@@ -6,13 +6,15 @@ the form that cuDNN computes (the reset gate multiplies after the linear map).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lstmusic.errors import ConfigError
 
-LAYERS: dict[str, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+LAYERS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 LayerState = tuple[Tensor, ...]
 """What one layer carries: (h, c) for an LSTM, (h,) otherwise, each [B, H]."""
@@ -25,8 +27,9 @@ def build(cell: str, input_size: int, hidden_size: int) -> nn.RNNBase:
     layer = LAYERS[cell](input_size, hidden_size, batch_first=True)
     if cell == "lstm":
         with torch.no_grad():
-            layer.bias_ih_l0[hidden_size : 2 * hidden_size] = 1.0
-            layer.bias_hh_l0[hidden_size : 2 * hidden_size] = 0.0
+            _, _, from_input, from_state = layer.all_weights[0]
+            from_input[hidden_size : 2 * hidden_size] = 1.0
+            from_state[hidden_size : 2 * hidden_size] = 0.0
     return layer
 
 
@@ -63,8 +66,9 @@ def step(layer: nn.RNNBase, inputs: Tensor, state: LayerState) -> LayerState:
     Returns:
         The new state; its first part is the output [B, H].
     """
-    from_input = functional.linear(inputs, layer.weight_ih_l0, layer.bias_ih_l0)
-    from_state = functional.linear(state[0], layer.weight_hh_l0, layer.bias_hh_l0)
+    weight_ih, weight_hh, bias_ih, bias_hh = layer.all_weights[0]
+    from_input = functional.linear(inputs, weight_ih, bias_ih)
+    from_state = functional.linear(state[0], weight_hh, bias_hh)
     if isinstance(layer, nn.LSTM):
         i, f, g, o = (from_input + from_state).chunk(4, dim=-1)
         c = torch.sigmoid(f) * state[1] + torch.sigmoid(i) * torch.tanh(g)

@@ -7,7 +7,8 @@ very point. A group of one is the same model with G = 1.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from itertools import pairwise
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +65,8 @@ class RecurrentLanguageModel(nn.Module):
         head_dropout: rate of the locked dropout inside the head.
     """
 
+    feature_offsets: Tensor
+
     def __init__(
         self,
         *,
@@ -82,9 +85,7 @@ class RecurrentLanguageModel(nn.Module):
         super().__init__()
         self.group_size, self.hidden_size, self.num_layers = group_size, hidden_size, num_layers
         self.embedding = nn.Embedding(num_ids, embedding_size)
-        self.register_buffer(
-            "feature_offsets", torch.tensor([0, *feature_sizes[:-1]]).cumsum(0), persistent=False
-        )
+        self.register_buffer("feature_offsets", torch.tensor([0, *feature_sizes[:-1]]).cumsum(0), persistent=False)
         num_features = sum(feature_sizes)
         self.stack_features = nn.EmbeddingBag(num_features, hidden_size, mode="sum")
         self.stack_flags = nn.Linear(num_flags, hidden_size, bias=False) if num_flags else None
@@ -114,9 +115,12 @@ class RecurrentLanguageModel(nn.Module):
         for bag in (self.stack_features, self.head_features):
             nn.init.normal_(bag.weight, std=0.1)
 
+    def _recurrent(self) -> list[nn.RNNBase]:
+        return cast("list[nn.RNNBase]", list(self.layers))
+
     def initial_state(self, lanes: int) -> State:
         """Zeros for this many lanes."""
-        parts = cells.state_parts(self.layers[0])
+        parts = cells.state_parts(self._recurrent()[0])
         zeros = self.output_bias.new_zeros(self.num_layers, lanes, self.hidden_size)
         return tuple(zeros.clone() for _ in range(parts))
 
@@ -139,7 +143,9 @@ class RecurrentLanguageModel(nn.Module):
 
     def logits(self, window: Window, state: State | None = None) -> tuple[Tensor, State]:
         """Masked logits float [B, T, G, V] of a window, and the state after it; see `forward`."""
-        hidden, state = self.hidden(window.previous, window.columns[:, :, 0], window.flags[:, :, 0], window.reset, state)
+        hidden, state = self.hidden(
+            window.previous, window.columns[:, :, 0], window.flags[:, :, 0], window.reset, state
+        )
         embedded = self.embedding(window.targets)  # [B, T, G, E]
         prefix = torch.zeros_like(embedded[:, :, 0])
         prefixes = [prefix]
@@ -164,14 +170,14 @@ class RecurrentLanguageModel(nn.Module):
         """
         lanes = previous.shape[0]
         state = self.initial_state(lanes) if state is None else state
-        expected = [(self.num_layers, lanes, self.hidden_size)] * cells.state_parts(self.layers[0])
+        expected = [(self.num_layers, lanes, self.hidden_size)] * cells.state_parts(self._recurrent()[0])
         if [tuple(part.shape) for part in state] != expected:
             found = [tuple(part.shape) for part in state]
             raise StateShapeError(f"state {found}: expected {expected}, each (layers, lanes, hidden_size)")
         x = self._embed_step(previous, columns, flags)
         spans = _spans(reset)
         after: list[cells.LayerState] = []
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self._recurrent()):
             dropped = self.dropout(x) if index else self.input_dropout(x)
             y, last = self._run_layer(layer, dropped, reset, spans, tuple(part[index] for part in state))
             x = x + y if index else y
@@ -201,7 +207,7 @@ class RecurrentLanguageModel(nn.Module):
         """
         x = self._embed_step(previous, columns, flags)
         after = []
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self._recurrent()):
             new = cells.step(layer, x, tuple(part[index] for part in state))
             x = x + new[0] if index else new[0]
             after.append(new)
@@ -240,4 +246,4 @@ class RecurrentLanguageModel(nn.Module):
 def _spans(reset: Tensor) -> list[tuple[int, int]]:
     """Cut a window wherever any lane begins a piece: (start, stop) of each stretch without a reset inside."""
     cuts = [0, *(reset[:, 1:].any(dim=0).nonzero().flatten() + 1).tolist(), reset.shape[1]]
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(pairwise(cuts))

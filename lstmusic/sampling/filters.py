@@ -11,7 +11,9 @@ from lstmusic.errors import ConfigError
 def check(temperature: float, top_k: int, top_p: float, min_p: float) -> None:
     """Raise ConfigError where a setting of `probabilities` lies outside its range."""
     if not temperature > 0 or temperature == float("inf"):
-        raise ConfigError(f"temperature={temperature}: expected a positive number (for the likeliest song use greedy=true)")
+        raise ConfigError(
+            f"temperature={temperature}: expected a positive number (for the likeliest song use greedy=true)"
+        )
     if top_k < 0:
         raise ConfigError(f"sampling.top_k={top_k}: expected 0 (off) or a positive number")
     if not 0 < top_p <= 1:
@@ -53,7 +55,7 @@ def probabilities(
 
 
 def draw(p: Tensor, uniform: Tensor) -> Tensor:
-    """One id per song by inverse transform: int64 [B] from p float64 [B, V] and uniform numbers float64 [B] in [0, 1)."""
+    """One id per song by inverse transform: int64 [B] from p [B, V] and uniform numbers [B] in [0, 1), float64."""
     cumulative = p.cumsum(-1)
     ids = torch.searchsorted(cumulative, (uniform * cumulative[:, -1])[:, None], right=True)[:, 0]
     last = p.shape[-1] - 1 - (p.flip(-1) > 0).int().argmax(-1)  # rounding must not step past the last possible id

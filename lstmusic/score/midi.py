@@ -70,19 +70,24 @@ def read(path: Path) -> Score:
     except Exception as error:  # mido lets whatever its parser trips over through: IndexError, ValueError, OSError...
         reason = str(error) or type(error).__name__
         raise ReadError(f"{path}: torn or damaged ({reason}), expected a whole MIDI file") from error
-    tracks, notes, maps, texts = [], [], {what: [] for what in MAP_COLUMNS}, []
+    tracks: list[Track] = []
+    rows: list[tuple[int, ...]] = []
+    events: dict[str, list] = {what: [] for what in MAP_COLUMNS}
+    texts: list[tuple[int, str]] = []
     for midi_track in file.tracks:
-        name, parts = _walk(midi_track, maps, texts)
+        name, parts = _walk(midi_track, events, texts)
         for channel, program in sorted(parts):
-            rows = parts[channel, program]
-            notes.extend((*row, len(tracks)) for row in rows)
+            rows.extend((*row, len(tracks)) for row in parts[channel, program])
             tracks.append(Track(program, channel == DRUM_CHANNEL, name))
     texts = [text for text in texts if not text[1].startswith(PICKUP_TEXT)]
     # A torn tick may have any number of bytes; what is far beyond every limit must still fit its table.
-    maps = {what: np.array(rows, object).reshape(-1, MAP_COLUMNS[what]) for what, rows in maps.items()}
-    maps = {what: rows.clip(max=ENDLESS).astype(np.int64) for what, rows in maps.items()}
-    notes = np.array(notes, object).reshape(-1, 5).clip(max=ENDLESS).astype(np.int64)
-    return _score(path, data, tracks, notes, maps, texts)
+    maps = {what: _bounded(found, MAP_COLUMNS[what]) for what, found in events.items()}
+    return _score(path, data, tracks, _bounded(rows, 5), maps, texts)
+
+
+def _bounded(rows: list, columns: int) -> np.ndarray:
+    """Rows of integers of any size as int64 [K, columns]."""
+    return np.array(rows, dtype=object).reshape(-1, columns).clip(max=ENDLESS).astype(np.int64)
 
 
 def read_bulk(path: Path) -> Score:
@@ -101,8 +106,8 @@ def read_bulk(path: Path) -> Score:
     parts = [part for part in file.tracks if len(part.notes)]
     fields = ("time", "duration", "pitch", "velocity")
     columns = [[rows[field].astype(np.int64) for field in fields] for rows in (part.notes.numpy() for part in parts)]
-    notes = [np.stack([*column, np.full(len(column[0]), k)], axis=1) for k, column in enumerate(columns)]
-    notes = np.concatenate([np.zeros((0, 5), np.int64), *notes])
+    tables = [np.stack([*column, np.full(len(column[0]), k)], axis=1) for k, column in enumerate(columns)]
+    notes = np.concatenate([np.zeros((0, 5), np.int64), *tables])
     tempi, meters, keys = (rows.numpy() for rows in (file.tempos, file.time_signatures, file.key_signatures))
     maps = {
         "tempo": np.stack([tempi["time"], tempi["mspq"]], axis=1).astype(np.int64),
@@ -157,7 +162,8 @@ def _walk(midi_track: mido.MidiTrack, maps: dict[str, list], texts: list) -> tup
     What its meta events say is appended to `maps` and `texts`, with absolute ticks.
     """
     tick, name, programs = 0, "", [0] * 16
-    sounding = defaultdict(deque)  # (channel, pitch) -> notes as (onset, velocity, program), the earliest first
+    # (channel, pitch) -> notes as (onset, velocity, program), the earliest first
+    sounding: defaultdict[tuple[int, int], deque] = defaultdict(deque)
     parts = defaultdict(list)
     for event in midi_track:
         tick += event.time

@@ -113,7 +113,8 @@ def _part_notes(part: music21.stream.Stream) -> list[tuple[int, int, int, int]]:
     """(onset_tick, duration_tick, pitch, velocity) of what sounds in a part; a chain of ties is one note."""
     import music21
 
-    notes, open_ties = [], {}  # pitch -> where in `notes` a note is that goes on
+    notes: list[list[int]] = []
+    open_ties: dict[int, int] = {}  # pitch -> where in `notes` a note is that goes on
     for element in part.flatten().notes:
         if element.duration.isGrace or isinstance(element, music21.harmony.Harmony):
             continue
@@ -129,7 +130,7 @@ def _part_notes(part: music21.stream.Stream) -> list[tuple[int, int, int, int]]:
                 notes.append([onset, offset - onset, pitch, member.volume.velocity or DEFAULT_VELOCITY])
             if tie in ("start", "continue"):
                 open_ties[pitch] = before
-    return [tuple(note) for note in notes]
+    return [(onset, duration, pitch, velocity) for onset, duration, pitch, velocity in notes]
 
 
 def _midi_pitch(note: music21.note.NotRest) -> int:
@@ -255,7 +256,8 @@ def _chords(score: Score, notes: np.ndarray) -> list[tuple[Fraction, music21.not
     """(offset, note or chord) of one track: notes that begin and end together are a chord."""
     import music21
 
-    together = defaultdict(dict)  # (onset, offset) -> pitch -> velocity
+    # (onset, offset) -> pitch -> velocity
+    together: defaultdict[tuple[Fraction, Fraction], dict[int, int]] = defaultdict(dict)
     for onset_tick, duration_tick, pitch, velocity, _ in notes.tolist():
         onset = _quarters(score, onset_tick)
         offset = max(_quarters(score, onset_tick + duration_tick), onset + Fraction(1, 8))

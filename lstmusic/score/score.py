@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def table(dtype: np.dtype, *columns) -> np.ndarray:
     if any(np.ndim(column) and len(column) == 0 for column in columns):
         rows = 0
     out = np.zeros(rows, dtype)
-    for name, column in zip(dtype.names, columns, strict=True):
+    for name, column in zip(dtype.names or (), columns, strict=True):
         out[name] = column
     return out
 
@@ -92,7 +92,7 @@ def settled(rows: np.ndarray, *default: int) -> np.ndarray:
         rows = np.concatenate([table(rows.dtype, 0, *default), rows])
     rows = rows[np.argsort(rows["tick"], kind="stable")]
     rows = rows[np.r_[np.diff(rows["tick"]) > 0, True][: len(rows)]]
-    values = rows[list(rows.dtype.names[1:])]
+    values = rows[[name for name in rows.dtype.names or () if name != "tick"]]
     return rows[np.r_[True, values[1:] != values[:-1]][: len(rows)]]
 
 
@@ -239,8 +239,8 @@ class Score:
         starts = np.maximum(rows["tick"], self.pickup_tick)
         stops = np.r_[starts[1:], end + bar[-1]]
         lines = [np.arange(*span) for span in zip(starts, stops, np.maximum(bar, 1), strict=True)]
-        lines = np.unique(np.concatenate([[0, self.pickup_tick], *lines]))
-        return lines[: np.searchsorted(lines, end) + 1].astype(np.int64)
+        ticks = np.unique(np.concatenate([[0, self.pickup_tick], *lines]))
+        return ticks[: np.searchsorted(ticks, end) + 1].astype(np.int64)
 
     def canonical(self) -> Score:
         """The same music as a MIDI file of it would be read: the form in which two Scores can be compared.
@@ -278,6 +278,6 @@ class Score:
         notes = self.notes[self.notes["onset_tick"] >= tick].copy()
         notes["onset_tick"] -= tick
         lines = self.bar_ticks()
-        next_line = int(lines[min(np.searchsorted(lines, tick), len(lines) - 1)])
-        maps = {name: from_tick(getattr(self, name)) for name in ("tempi", "meters", "keys")}
+        next_line = int(lines[min(int(np.searchsorted(lines, tick)), len(lines) - 1)])
+        maps: dict[str, Any] = {name: from_tick(getattr(self, name)) for name in ("tempi", "meters", "keys")}
         return replace(self, notes=notes, pickup_tick=max(0, next_line - tick), texts=(), **maps)

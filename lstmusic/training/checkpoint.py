@@ -1,10 +1,10 @@
 """A model folder that explains itself: safetensors, JSON and YAML; loading it runs no code from it.
 
-    model.safetensors   the weights
-    config.yaml         format, encoding, model sizes, checksum of the weights, how it was trained, what it reached
-    vocabulary.json     the id table and the features that the weights were made for
-    split.json          the names of the pieces of each split
-    card.md             the same for people
+model.safetensors   the weights
+config.yaml         format, encoding, model sizes, checksum of the weights, how it was trained, what it reached
+vocabulary.json     the id table and the features that the weights were made for
+split.json          the names of the pieces of each split
+card.md             the same for people
 """
 
 from __future__ import annotations
@@ -131,7 +131,9 @@ def load(folder: Path) -> ModelFolder:
     """
     for name in FILES:
         if not (folder / name).is_file():
-            raise CheckpointError(f"checkpoint={folder}: {name} is missing, expected a model folder with {', '.join(FILES)}")
+            raise CheckpointError(
+                f"checkpoint={folder}: {name} is missing, expected a model folder with {', '.join(FILES)}"
+            )
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text())
         vocabulary = json.loads((folder / "vocabulary.json").read_text())
@@ -139,7 +141,9 @@ def load(folder: Path) -> ModelFolder:
         split = json.loads(split_file.read_text()) if split_file.is_file() else {}
         encoding, sizes, expected = dict(config["encoding"]), config["model"], config["weights"]["sha256"]
     except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise CheckpointError(f"checkpoint={folder}: config.yaml, vocabulary.json or split.json is damaged ({error!r:.80})") from error
+        raise CheckpointError(
+            f"checkpoint={folder}: config.yaml, vocabulary.json or split.json is damaged ({error!r:.80})"
+        ) from error
     if config.get("format") != FORMAT:
         raise CheckpointError(f"checkpoint={folder}: format {config.get('format')!r}, expected {FORMAT}")
     weights = (folder / "model.safetensors").read_bytes()
@@ -150,7 +154,9 @@ def load(folder: Path) -> ModelFolder:
         )
     codec = codecs.build(encoding.pop("name"), **encoding)
     if json.loads(json.dumps(_vocabulary(codec))) != vocabulary:
-        raise VocabularyError(f"{folder / 'vocabulary.json'}: not the vocabulary of encoding {codec.name!r} in lstmusic {__version__}")
+        raise VocabularyError(
+            f"{folder / 'vocabulary.json'}: not the vocabulary of encoding {codec.name!r} in lstmusic {__version__}"
+        )
     model = build_model(codec, sizes)
     try:
         model.load_state_dict({name: value.float() for name, value in load_tensors(weights).items()})

@@ -85,7 +85,7 @@ class TrainingModule(lightning.LightningModule):
         nats, state = self.model(window, carried)
         self.state = tuple(part.detach() for part in state)
         loss = (nats * window.weight).sum() / window.weight.sum().clamp(min=1)
-        optimizer = self.optimizers()
+        optimizer: Any = self.optimizers()
         optimizer.zero_grad()
         self.manual_backward(loss)
         grad_norm = self._clipped_step(optimizer, loss)

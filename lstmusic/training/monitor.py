@@ -20,8 +20,16 @@ from lstmusic.models.language_model import RecurrentLanguageModel
 from lstmusic.training.module import TrainingModule
 
 COLUMNS = (
-    "step epoch elapsed_s train_nats_per_token valid_nats_per_token learning_rate grad_norm tokens_per_second skipped_steps"
-).split()
+    "step",
+    "epoch",
+    "elapsed_s",
+    "train_nats_per_token",
+    "valid_nats_per_token",
+    "learning_rate",
+    "grad_norm",
+    "tokens_per_second",
+    "skipped_steps",
+)
 SAMPLE_AT = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -69,12 +77,14 @@ class Monitor(lightning.Callback):
         for name, value in state_dict.items():
             setattr(self, name, value)
 
-    def on_train_start(self, trainer: lightning.Trainer, module: TrainingModule) -> None:
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        module = _own(pl_module)
         self._keep_rows_until(module.window_index)
         self.since_s = module.elapsed_s
         self._handler = signal.signal(signal.SIGINT, self._interrupt)
         self._bar.start()
-        self._task = self._bar.add_task("training", total=1.0, completed=min(module.progress, 1.0), words="")
+        self._task = self._bar.add_task("training", total=1.0, words="")
+        self._bar.update(self._task, completed=min(module.progress, 1.0))
         self.trainer = trainer
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
@@ -84,8 +94,9 @@ class Monitor(lightning.Callback):
         signal.signal(signal.SIGINT, self._handler)
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, module: TrainingModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        module = _own(pl_module)
         self.nats += module.last.nats
         self.tokens += module.last.tokens
         self.max_norm = max(self.max_norm, module.last.grad_norm)
@@ -167,18 +178,26 @@ class Monitor(lightning.Callback):
         words = f"{_left(module)}  best valid {self.best:.3f} nats"
         self._bar.update(self._task, completed=min(module.progress, 1.0), words=words)
 
-    def on_train_end(self, trainer: lightning.Trainer, module: TrainingModule) -> None:
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        module = _own(pl_module)
         if self.validated_at != module.window_index:
             self._validate(trainer, module)
         self._close()
 
-    def on_exception(self, trainer: lightning.Trainer, module: TrainingModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
         self._close()
 
     def _close(self) -> None:
         self._bar.stop()
         if self._handler is not None:
             signal.signal(signal.SIGINT, self._handler)
+
+
+def _own(module: lightning.LightningModule) -> TrainingModule:
+    assert isinstance(module, TrainingModule)
+    return module
 
 
 def _left(module: TrainingModule) -> str:

@@ -114,7 +114,7 @@ def test_files_come_back(chorale, tmp_path, suffix):
 
 def test_what_cannot_be_written(tmp_path):
     sound = np.zeros((100, 2), np.float32)
-    with pytest.raises(OutputError, match="'.midi'"):
+    with pytest.raises(OutputError, match=r"'\.midi'"):
         audio.write_audio(sound, tmp_path / "song.midi")
     with pytest.raises(OutputError, match="nowhere"):
         audio.write_audio(sound, tmp_path / "nowhere" / "song.wav")

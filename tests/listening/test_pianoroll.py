@@ -13,7 +13,7 @@ from lstmusic.score.score import NOTE_DTYPE, Score, Track
 
 def pixel_of(image, score, tick, pitch):
     """The colour at a tick in the middle of a pitch's row."""
-    low, high = palette.pitch_range(score)
+    _, high = palette.pitch_range(score)
     width = image.size[0] / pianoroll.SCALE - pianoroll.LEFT - pianoroll.RIGHT
     x = pianoroll.LEFT + width * tick / int(score.bar_ticks()[-1])
     y = pianoroll.TOP + (high - pitch + 0.5) * pianoroll.POINTS_PER_SEMITONE

@@ -97,7 +97,7 @@ def test_other_host_names_and_methods_are_refused(get):
 @given(st.text(max_size=30) | st.from_regex(r"bytes=\d{0,25}-\d{0,25}", fullmatch=True), st.integers(0, 10**6))
 def test_any_range_is_within_the_file(asked, size):
     span = serving.byte_span(asked, size)
-    assert span is None or span[0] >= 0 and span[1] <= size
+    assert span is None or (span[0] >= 0 and span[1] <= size)
 
 
 def test_an_empty_folder_says_how_to_begin(tmp_path):

@@ -27,6 +27,9 @@ ENCODINGS = {
 }
 
 
+torch.set_num_threads(1)  # tiny models: handing work to other threads costs more than the work
+
+
 @pytest.fixture(params=ENCODINGS)
 def codec(request):
     """Every encoding in turn; `canonical` is the chorale's form without strikes."""

@@ -238,3 +238,12 @@ def test_any_resolution_gives_the_same_ids(chorale, phrase, ticks_per_quarter):
 def test_ids_without_a_header_are_not_a_piece(chorale):
     with pytest.raises(IllegalSequenceError, match="1 groups: expected BOS, a header and music"):
         chorale.decode(chorale.grammar.bos())
+
+
+def test_of_many_tracks_the_four_voices_are_sung_and_the_instruments_counted(chorale, score_of):
+    names = ("Flutes", "Soprano", "Alto", "Tenor", "Bass", "Continuo")
+    rows = [(0, 480, pitch, 80, track) for track, pitch in enumerate((84, 72, 67, 60, 48, 36))]
+    score = score_of(rows, tracks=tuple(Track(0, False, name) for name in names))
+    notes = chorale.decode(chorale.encode(score, losses := Counter())).notes
+    assert notes["pitch"].tolist() == [72, 67, 60, 48]
+    assert +losses == {"notes of instruments beside the four voices left out": 2}

@@ -76,7 +76,9 @@ def _dispatch(command: str, arguments: list[str]) -> int:
 def _sweep(command: str, arguments: list[str]) -> int:
     """Hand over to Hydra: one run per combination, by whichever launcher and sweeper is configured."""
     import hydra
+    from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     from lstmusic import config
 
@@ -92,7 +94,11 @@ def _sweep(command: str, arguments: list[str]) -> int:
         importlib.import_module(f"lstmusic.commands.{command}").run(request)
 
     sys.argv = [f"lstmusic {command}", *arguments, "hydra.output_subdir=null"]
-    hydra.main(version_base="1.3", config_path=str(config.conf_folder()), config_name=command)(task)()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to `main`, which says them in one line
+    try:
+        hydra.main(version_base="1.3", config_path=str(config.conf_folder()), config_name=command)(task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise config.explain(command, [a for a in arguments if not a.startswith("-")], error) from error
     return 0
 
 

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from lstmusic.errors import ConfigError
 
 PACKAGE = Path(__file__).parent
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
 
 
 @dataclass
@@ -94,6 +96,10 @@ class TrainerConfig:
         if self.max_minutes is None and self.max_steps is None:
             raise ConfigError("trainer.max_minutes and trainer.max_steps: both empty, expected one of them at least")
         one_of("trainer.weights_dtype", self.weights_dtype, ("float32", "float16"))
+        one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
+        one_of("trainer.precision", self.precision, PRECISIONS)
+        if self.devices != "auto" and not (self.devices.isdecimal() and int(self.devices) > 0):
+            raise ConfigError(f"trainer.devices={self.devices}: expected auto or how many")
 
 
 @dataclass
@@ -262,12 +268,30 @@ def compose(command: str, overrides: list[str]) -> Request:
 
     with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3"):
         try:
-            whole = hydra.compose(command, overrides, return_hydra_config=True)
+            typed = [as_typed(override) for override in overrides]
+            whole = hydra.compose(command, typed, return_hydra_config=True)
             folder = Path(whole.hydra.run.dir)
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(command, overrides, error) from error
     del whole.__dict__["_content"]["hydra"]
     return checked(command, OmegaConf.to_container(whole, resolve=True), folder, list(overrides))
+
+
+def as_typed(override: str) -> str:
+    """An override in Hydra's grammar: a value that the grammar cannot take, such as `a (1).mid`, is plain text."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    key, equals, value = override.partition("=")
+    try:
+        if not OverridesParser.create().parse_override(override).is_sweep_override():
+            return override
+    except HydraException:
+        pass
+    if not equals:
+        return override
+    escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value)
+    return f"{key}='{escaped}'"
 
 
 def checked(command: str, plain: Any, folder: Path, overrides: list[str]) -> Request:
@@ -282,11 +306,22 @@ def checked(command: str, plain: Any, folder: Path, overrides: list[str]) -> Req
     try:
         typed = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SCHEMAS[command]), plain))
     except OmegaConfBaseException as error:
+        if not error.full_key:  # a whole section was given a value
+            raise _of_a_section(command, plain) from error
         value = OmegaConf.select(OmegaConf.create(plain), error.full_key or "")
         expected = re.search(r"converted to (\w+)", str(error))
         wanted = f"expected {expected.group(1).lower()}" if expected else str(error).splitlines()[0]
         raise ConfigError(f"{error.full_key}={value}: {wanted}") from error
     return Request(typed, folder, plain, overrides)
+
+
+def _of_a_section(command: str, plain: dict[str, Any]) -> ConfigError:
+    keys = known_keys(command)[0]
+    for section in dict.fromkeys(key.partition(".")[0] for key in keys if "." in key):
+        if not isinstance(plain.get(section), dict):
+            inside = ", ".join(key for key in keys if key.startswith(f"{section}."))
+            return ConfigError(f"{section}={plain.get(section)}: expected one of its keys: {inside}")
+    return ConfigError(f"{command}: the configuration does not fit its schema")
 
 
 def explain(command: str, overrides: list[str], error: Exception) -> ConfigError:

@@ -12,6 +12,7 @@ from lstmusic import music_model
 from lstmusic.commands import output
 from lstmusic.config import GenerateConfig, RenderConfig, Request
 from lstmusic.errors import ConfigError
+from lstmusic.listening import soundfont
 from lstmusic.listening.page import PageSong, write_page
 from lstmusic.music_model import Song
 from lstmusic.sampling.sampler import SamplingSettings
@@ -25,6 +26,8 @@ def run(request: Request) -> dict[str, Any]:
     SamplingSettings(config.temperature, **config.sampling.__dict__, greedy=config.greedy)  # checked before any work
     if config.render.soundfont is not None and not Path(config.render.soundfont).is_file():
         raise ConfigError(f"render.soundfont={config.render.soundfont}: no such file, expected an .sf2 file")
+    if config.render.soundfont is not None and config.render.wav and not config.render.fluidsynth:
+        soundfont.load(Path(config.render.soundfont))
     primer = None if config.primer is None else Score.read(config.primer)
     model = music_model.load(config.checkpoint)
     folder = output.open_folder(request)

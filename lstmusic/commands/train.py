@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from rich.console import Console
 
 from lstmusic import config as configs
+from lstmusic import music_model
 from lstmusic.commands import output
 from lstmusic.commands.corpora import open_corpus
 from lstmusic.commands.evaluate import measure
@@ -21,11 +23,12 @@ from lstmusic.config import Request, TrainConfig
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import CheckpointError, VocabularyError
 from lstmusic.evaluation import baselines as simple
+from lstmusic.events import codec as codecs
 from lstmusic.models.language_model import RecurrentLanguageModel
 from lstmusic.sampling.sampler import Length, SamplingSettings, sample
 from lstmusic.score import midi
 from lstmusic.training import checkpoint
-from lstmusic.training.fit import Fitted, fit
+from lstmusic.training.fit import Fitted, check_device, fit
 
 SAMPLES = 2
 SAMPLE_BARS = 8
@@ -34,6 +37,8 @@ SAMPLE_BARS = 8
 def run(request: Request) -> dict[str, Any]:
     """Train a model into the request's folder; the report. Raises KeyboardInterrupt after Ctrl-C, everything saved."""
     console = Console()
+    check_device(request.config.trainer)
+    start = _start(request.config)
     request, folder, resume = _folder(request, console)
     config: TrainConfig = request.config
     torch.manual_seed(config.seed)
@@ -42,8 +47,8 @@ def run(request: Request) -> dict[str, Any]:
         config.data, config.encoding.name, config.encoding.options(), seed=config.seed, console=console
     )
     model = checkpoint.build_model(corpus.codec, asdict(config.model))
-    if config.init_from and resume is None:
-        _begin_with(model, corpus, config.init_from)
+    if start is not None and resume is None:
+        _begin_with(model, start, config.init_from)
     saver = _Saver(folder / "model", corpus, request)
     fitted = fit(
         model,
@@ -128,16 +133,22 @@ def _latest(runs: Path, overrides: list[str]) -> Path | None:
     return max(found)[1] if found else None
 
 
-def _begin_with(model: RecurrentLanguageModel, corpus: Corpus, init_from: str) -> None:
-    from lstmusic import music_model
-
-    start = music_model.load(init_from).folder
-    if start.codec.vocabulary != corpus.codec.vocabulary:
+def _start(config: TrainConfig) -> RecurrentLanguageModel | None:
+    """The model to begin with, if one is named; checked before any work."""
+    if not config.init_from:
+        return None
+    start = music_model.load(config.init_from)
+    codec = codecs.build(config.encoding.name, **config.encoding.options())
+    if start.codec.vocabulary != codec.vocabulary:
         raise VocabularyError(
-            f"init_from={init_from}: encoding {start.codec.name}, expected {corpus.codec.name} with the same vocabulary"
+            f"init_from={config.init_from}: encoding {start.codec.name}, expected {codec.name} with the same vocabulary"
         )
+    return start.model
+
+
+def _begin_with(model: RecurrentLanguageModel, start: RecurrentLanguageModel, init_from: str | None) -> None:
     try:
-        model.load_state_dict(start.model.state_dict())
+        model.load_state_dict(start.state_dict())
     except RuntimeError as error:
         raise CheckpointError(
             f"init_from={init_from}: other sizes than model.* ({str(error).splitlines()[-1].strip()})"
@@ -146,11 +157,10 @@ def _begin_with(model: RecurrentLanguageModel, corpus: Corpus, init_from: str) -
 
 def _write_samples(model: RecurrentLanguageModel, corpus: Corpus, folder: Path, seed: int) -> None:
     """A few songs of the model as it is now, to hear how it comes along."""
-    was_training = model.training
+    model = copy.deepcopy(model).cpu().eval()  # sampling runs on the CPU, wherever the training does
     generators = [np.random.default_rng((seed, i)) for i in range(SAMPLES)]
     grammar = corpus.codec.grammar
-    songs = sample(model.eval(), grammar, generators, settings=SamplingSettings(), length=Length(bars=SAMPLE_BARS))
-    model.train(was_training)
+    songs = sample(model, grammar, generators, settings=SamplingSettings(), length=Length(bars=SAMPLE_BARS))
     folder.mkdir(parents=True, exist_ok=True)
     for i, song in enumerate(songs, 1):
         midi.write(corpus.codec.decode(song.ids), folder / f"song-{i:03d}.mid")

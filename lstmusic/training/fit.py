@@ -133,13 +133,17 @@ def _validation_interval(train: Lanes, valid: Lanes | None) -> int:
     return max(1, math.ceil(affordable), min(train.num_windows(0), 500))
 
 
+def check_device(settings: TrainerConfig) -> None:
+    """Raise DeviceError where the accelerator that was asked for is not there."""
+    if settings.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise DeviceError(f"trainer.accelerator={settings.accelerator}: no such device here, expected cpu or auto")
+
+
 def _trainer(settings: TrainerConfig, folder: Path, monitor: Monitor) -> lightning.Trainer:
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
-    wants_gpu = settings.accelerator in ("gpu", "cuda")
-    if wants_gpu and not torch.cuda.is_available():
-        raise DeviceError(f"trainer.accelerator={settings.accelerator}: no such device here, expected cpu or auto")
+    check_device(settings)
     gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
     precision: Any = ("bf16-mixed" if gpu else "32-true") if settings.precision == "auto" else settings.precision
     try:

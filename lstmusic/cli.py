@@ -93,7 +93,8 @@ def _sweep(command: str, arguments: list[str]) -> int:
         request = config.checked(command, plain, Path(hydra_config.runtime.output_dir), overrides)
         importlib.import_module(f"lstmusic.commands.{command}").run(request)
 
-    sys.argv = [f"lstmusic {command}", *arguments, "hydra.output_subdir=null"]
+    # no files of Hydra's own in a run's folder: it has to be empty, and the command writes its configuration there
+    sys.argv = [f"lstmusic {command}", *arguments, "hydra.output_subdir=null", "hydra/job_logging=none"]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to `main`, which says them in one line
     try:
         hydra.main(version_base="1.3", config_path=str(config.conf_folder()), config_name=command)(task)()
@@ -104,31 +105,34 @@ def _sweep(command: str, arguments: list[str]) -> int:
 
 def command_help(command: str) -> str:
     """The keys of a command with their defaults and meaning, read from the comments in conf/."""
-    from lstmusic.config import conf_folder
+    from lstmusic.config import conf_folder, groups_of
 
     folder = conf_folder()
     text = (folder / f"{command}.yaml").read_text()
     lines = [text.splitlines()[0].lstrip("# "), "", f"usage: lstmusic {command} [key=value …]", ""]
-    for group, choice, words in re.findall(r"^  - (\w+): (\w+)(?:  # (.*))?$", text, re.M):
-        files = sorted(p.stem for p in (folder / group).glob("*.yaml"))
-        lines.append(_key_line(group, choice.replace("null", ""), words or " or ".join(files)))
+    groups = groups_of(command)
+    lines += [_key_line(group, choice.replace("null", ""), words) for group, choice, words in groups]
     lines += _key_lines(text)
-    for group, choice in re.findall(r"^  - (\w+): (\w+)", text, re.M):
+    for group, choice, _ in groups:
         file = folder / group / f"{choice if choice != 'null' else 'folder'}.yaml"
-        lines += ["", *_key_lines(file.read_text(), f"{group}.")]
+        keys = _key_lines(file.read_text(), f"{group}.")
+        lines += ["", *keys] if keys else []
     lines += ["", _key_line("hydra.run.dir", f"outputs/{command}/<date_time>", "where the output goes")]
     return "\n".join(lines)
 
 
 def _key_lines(text: str, prefix: str = "") -> list[str]:
-    """One line of help per `key: value  # meaning` of a YAML file, nested keys with their parents' names."""
+    """One line of help per `key: value  # meaning` of a YAML file, nested keys with their parents' names.
+
+    A key without a meaning, such as a data set's checksum, is not for the user.
+    """
     lines, parent = [], ""
     for indent, key, value, words in re.findall(r"^( *)(\w+):[ ]*([^#\n]*?)(?:  # (.*))?$", text, re.M):
         if key in ("defaults", "hydra", "run", "sweep"):
             continue
         if not indent:
             parent = f"{key}." if not value else ""
-        if value:
+        if value and words:
             name = f"{prefix}{parent if indent else ''}{key}"
             lines.append(_key_line(name, value.replace("null", ""), words))
     return lines

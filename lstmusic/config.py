@@ -343,6 +343,15 @@ def explain(command: str, overrides: list[str], error: Exception) -> ConfigError
     return ConfigError(str(error).splitlines()[0])
 
 
+def groups_of(command: str) -> list[tuple[str, str, str]]:
+    """Each group of choices that a command takes, its default (or `null`) and its meaning, as its file lists them.
+
+    Those that follow from another choice (the encoding from the data set) stand in the file as comments.
+    """
+    text = (conf_folder() / f"{command}.yaml").read_text()
+    return re.findall(r"^  [-#] (\w+): (\w+)  # (.*)$", text, re.M)
+
+
 def known_keys(command: str) -> tuple[list[str], dict[str, list[str]]]:
     """The keys that a command takes, and the choices of each of its groups."""
     import yaml

@@ -118,6 +118,11 @@ class RecurrentLanguageModel(nn.Module):
     def _recurrent(self) -> list[nn.RNNBase]:
         return cast("list[nn.RNNBase]", list(self.layers))
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.output_bias.device
+
     def initial_state(self, lanes: int) -> State:
         """Zeros for this many lanes."""
         parts = cells.state_parts(self._recurrent()[0])

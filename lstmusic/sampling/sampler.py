@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,6 @@ from lstmusic.models.language_model import ILLEGAL, RecurrentLanguageModel, Stat
 from lstmusic.sampling import filters
 
 MAX_BARS = 64  # where no length is asked for, a song that has not ended by itself is closed here
-MAX_GROUPS = 200_000
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,11 @@ class SamplingSettings:
     greedy: bool = False
 
     def __post_init__(self) -> None:
-        filters.check(self.temperature, self.top_k, self.top_p, self.min_p)
+        filters.check(**self.filters())
+
+    def filters(self) -> dict[str, Any]:
+        """The arguments of `filters.probabilities`."""
+        return {name: value for name, value in self.__dict__.items() if name != "greedy"}
 
 
 @dataclass(frozen=True)
@@ -63,15 +67,6 @@ class Sampled:
     nats: np.ndarray
 
 
-@dataclass
-class _Songs:
-    """B songs in the making: where their grammar stands, what the stack carries, and the group before."""
-
-    grammar_state: np.ndarray
-    state: State
-    previous: Tensor
-
-
 @torch.no_grad()
 def sample(
     model: RecurrentLanguageModel,
@@ -93,91 +88,84 @@ def sample(
         The songs, in the order of the generators.
     """
     prefix = grammar.bos() if primer is None else np.asarray(primer, np.int64)
-    songs = _prime(model, grammar, prefix, len(generators))
-    start = grammar.length(songs.grammar_state)
-    groups: list[np.ndarray] = []
-    nats: list[np.ndarray] = []
-    while not grammar.finished(songs.grammar_state).all() and len(groups) < MAX_GROUPS:
-        group, group_nats = _group(model, grammar, songs, generators, settings, length, start)
-        groups.append(group)
-        nats.append(group_nats)
-    written, surprise = np.concatenate(groups, axis=1), np.concatenate(nats, axis=1)
+    songs = _Songs(model, grammar, generators, settings, length)
+    songs.prime(prefix)
+    groups = []
+    while not grammar.finished(songs.where).all():
+        groups.append(songs.write_group())
+    written, surprise = (np.concatenate(parts, axis=1) for parts in zip(*groups, strict=True))
     return [_until_end(grammar, prefix, ids, values) for ids, values in zip(written, surprise, strict=True)]
 
 
-def _prime(model: RecurrentLanguageModel, grammar: Grammar, prefix: np.ndarray, batch: int) -> _Songs:
-    """Read a prefix once and copy what it leaves for every song; its last group is left to be read by the next step."""
-    groups = torch.from_numpy(prefix.reshape(1, -1, grammar.group_size))
-    trajectory = grammar.trajectory(prefix).reshape(groups.shape[1:])
-    state = model.initial_state(1)
-    if len(trajectory) > 1:
-        context = grammar.features(trajectory[1:, 0])
-        columns, flags = torch.from_numpy(context.columns).long()[None], torch.from_numpy(context.flags)[None]
-        reset = torch.zeros(1, len(trajectory) - 1, dtype=torch.bool)
-        _, state = model.hidden(groups[:, :-1], columns, flags, reset, state)
-    grammar_state = grammar.start(1) if len(trajectory) == 1 else trajectory[-1, -1:].copy()
-    if len(trajectory) > 1:
-        grammar.advance(grammar_state, prefix[-1:])
-    copies = tuple(part.expand(-1, batch, -1).contiguous() for part in state)
-    return _Songs(np.repeat(grammar_state, batch), copies, groups[:, -1].expand(batch, -1).clone())
+class _Songs:
+    """B songs in the making: where their grammar stands, what the stack carries, and the group that it reads next."""
 
+    def __init__(
+        self,
+        model: RecurrentLanguageModel,
+        grammar: Grammar,
+        generators: list[np.random.Generator],
+        settings: SamplingSettings,
+        length: Length,
+    ) -> None:
+        self.model, self.grammar, self.generators = model, grammar, generators
+        self.settings, self.length = settings, length
 
-def _group(
-    model: RecurrentLanguageModel,
-    grammar: Grammar,
-    songs: _Songs,
-    generators: list[np.random.Generator],
-    settings: SamplingSettings,
-    length: Length,
-    start: tuple[np.ndarray, np.ndarray],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one group for every song: ids int64 [B, G] and their nats float64 [B, G]."""
-    members = torch.zeros(len(generators), 0, dtype=torch.long)
-    nats = np.zeros((len(generators), grammar.group_size))
-    hidden = None
-    for member in range(grammar.group_size):
-        context = grammar.features(songs.grammar_state)
+    def prime(self, prefix: np.ndarray) -> None:
+        """Read a prefix once and copy what it leaves for every song; its last group is left to be read by the next step."""
+        batch, grammar, device = len(self.generators), self.grammar, self.model.device
+        groups = torch.from_numpy(prefix.reshape(1, -1, grammar.group_size)).to(device)
+        state = self.model.initial_state(1)
+        where = grammar.start(1)
+        if groups.shape[1] > 1:
+            trajectory = grammar.trajectory(prefix)
+            columns, flags = self._features(trajectory[grammar.group_size :: grammar.group_size])
+            reset = torch.zeros(1, len(columns), dtype=torch.bool, device=device)
+            _, state = self.model.hidden(groups[:, :-1], columns[None], flags[None], reset, state)
+            where = trajectory[-1:].copy()
+            grammar.advance(where, prefix[-1:])
+        self.where = np.repeat(where, batch)
+        self.state: State = tuple(part.expand(-1, batch, -1).contiguous() for part in state)
+        self.previous = groups[:, -1].expand(batch, -1)
+        self.start = grammar.length(self.where)
+
+    def write_group(self) -> tuple[np.ndarray, np.ndarray]:
+        """Draw one group for every song: ids int64 [B, G] and their nats float64 [B, G]."""
+        columns, flags = self._features(self.where)
+        hidden, self.state = self.model.step(self.previous, columns, flags, self.state)
+        members = self.previous[:, :0]
+        nats = []
+        for member in range(self.grammar.group_size):
+            if member:
+                columns, flags = self._features(self.where)
+            logits = self.model.member_logits(hidden, members, columns, flags).double().cpu()
+            ids, surprise = self._draw(logits)
+            nats.append(surprise)
+            self.grammar.advance(self.where, ids.numpy())
+            members = torch.cat([members, ids[:, None].to(members.device)], dim=1)
+        self.previous = members
+        return members.cpu().numpy(), torch.stack(nats, dim=1).numpy()
+
+    def _features(self, where: np.ndarray) -> tuple[Tensor, Tensor]:
+        context = self.grammar.features(where)
         columns, flags = torch.from_numpy(context.columns).long(), torch.from_numpy(context.flags)
-        if hidden is None:
-            hidden, songs.state = model.step(songs.previous, columns, flags, songs.state)
-        logits = model.member_logits(hidden, members, columns, flags)
-        ids, nats[:, member] = _draw(logits, grammar, songs.grammar_state, generators, settings, length, start)
-        grammar.advance(songs.grammar_state, ids)
-        members = torch.cat([members, torch.from_numpy(ids)[:, None]], dim=1)
-    songs.previous = members
-    return members.numpy(), nats
+        return columns.to(self.model.device), flags.to(self.model.device)
 
-
-def _draw(
-    logits: Tensor,
-    grammar: Grammar,
-    state: np.ndarray,
-    generators: list[np.random.Generator],
-    settings: SamplingSettings,
-    length: Length,
-    start: tuple[np.ndarray, np.ndarray],
-) -> tuple[np.ndarray, np.ndarray]:
-    legal = grammar.allowed(state)
-    reached = length.reached(grammar, state, start)
-    mask = np.where(reached[:, None], grammar.closing(state), legal) if reached.any() else legal
-    if length.given:
-        mask = _not_ending_early(mask, grammar, reached)
-    legal_t, mask_t = torch.from_numpy(legal), torch.from_numpy(mask)
-    if settings.greedy:
-        ids = logits.masked_fill(~mask_t, ILLEGAL).argmax(-1)
-    else:
-        p = filters.probabilities(
-            logits,
-            mask_t,
-            temperature=settings.temperature,
-            top_k=settings.top_k,
-            top_p=settings.top_p,
-            min_p=settings.min_p,
-        )
-        uniform = torch.tensor([generator.random() for generator in generators], dtype=torch.float64)
-        ids = filters.draw(p, uniform)
-    surprise = -torch.log_softmax(logits.double().masked_fill(~legal_t, -torch.inf), dim=-1)
-    return ids.numpy(), surprise.gather(1, ids[:, None])[:, 0].numpy()
+    def _draw(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """One id per song, int64 [B], and its nats at temperature 1 under the grammar's mask, float64 [B]."""
+        legal = self.grammar.allowed(self.where)
+        reached = self.length.reached(self.grammar, self.where, self.start)
+        mask = np.where(reached[:, None], self.grammar.closing(self.where), legal) if reached.any() else legal
+        if self.length.given:
+            mask = _not_ending_early(mask, self.grammar, reached)
+        possible = torch.from_numpy(mask)
+        if self.settings.greedy:
+            ids = logits.masked_fill(~possible, ILLEGAL).argmax(-1)
+        else:
+            uniform = torch.tensor([generator.random() for generator in self.generators], dtype=torch.float64)
+            ids = filters.draw(filters.probabilities(logits, possible, **self.settings.filters()), uniform)
+        surprise = -torch.log_softmax(logits.masked_fill(~torch.from_numpy(legal), -torch.inf), dim=-1)
+        return ids, surprise.gather(1, ids[:, None])[:, 0]
 
 
 def _not_ending_early(mask: np.ndarray, grammar: Grammar, reached: np.ndarray) -> np.ndarray:

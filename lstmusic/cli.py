@@ -93,13 +93,16 @@ def _sweep(command: str, arguments: list[str]) -> int:
         request = config.checked(command, plain, Path(hydra_config.runtime.output_dir), overrides)
         importlib.import_module(f"lstmusic.commands.{command}").run(request)
 
+    typed = [argument for argument in arguments if not argument.startswith("-")]
+    if wrong := config.problem(command, typed):
+        raise wrong
     # no files of Hydra's own in a run's folder: it has to be empty, and the command writes its configuration there
-    sys.argv = [f"lstmusic {command}", *arguments, "hydra.output_subdir=null", "hydra/job_logging=none"]
+    sys.argv = [f"lstmusic {command}", "--multirun", *typed, "hydra.output_subdir=null", "hydra/job_logging=none"]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to `main`, which says them in one line
     try:
         hydra.main(version_base="1.3", config_path=str(config.conf_folder()), config_name=command)(task)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise config.explain(command, [a for a in arguments if not a.startswith("-")], error) from error
+        raise config.explain(command, typed, error) from error
     return 0
 
 

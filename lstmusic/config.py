@@ -326,21 +326,27 @@ def _of_a_section(command: str, plain: dict[str, Any]) -> ConfigError:
 
 def explain(command: str, overrides: list[str], error: Exception) -> ConfigError:
     """The one line that says what is wrong with the overrides."""
+    return problem(command, overrides) or ConfigError(str(error).splitlines()[0])
+
+
+def problem(command: str, overrides: list[str]) -> ConfigError | None:
+    """What is wrong with the keys of some overrides, or with the choices of groups; values are checked elsewhere."""
     known, groups = known_keys(command)
+    sections = {key.rpartition(".")[0] for key in known}
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
         key = key.split("@")[0]
         if "=" not in override and not override.startswith("~"):
             return ConfigError(f"{override}: expected key=value")
-        if key in groups and value not in groups[key]:
+        if key in groups and not set(value.split(",")) <= {*groups[key], "null"}:
             return ConfigError(
                 f"{key}={value}: expected one of {', '.join(groups[key])}{suggestion(value, groups[key])}"
             )
-        if key not in known and key not in groups and not key.startswith("hydra"):
+        if key not in (*known, *groups, *sections) and not key.startswith("hydra"):
             return ConfigError(
                 f"unknown key {key!r}{suggestion(key, known) or '; expected one of ' + ', '.join(known)}"
             )
-    return ConfigError(str(error).splitlines()[0])
+    return None
 
 
 def groups_of(command: str) -> list[tuple[str, str, str]]:

@@ -20,6 +20,7 @@ from lstmusic.commands.corpora import open_corpus
 from lstmusic.commands.evaluate import measure
 from lstmusic.commands.train_report import draw_curves, write_card
 from lstmusic.config import Request, TrainConfig
+from lstmusic.corpus import sources
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import CheckpointError, VocabularyError
 from lstmusic.evaluation import baselines as simple
@@ -38,6 +39,8 @@ def run(request: Request) -> dict[str, Any]:
     """Train a model into the request's folder; the report. Raises KeyboardInterrupt after Ctrl-C, everything saved."""
     console = Console()
     check_device(request.config.trainer)
+    if request.config.data.name == "folder" and not request.config.resume:
+        sources.check_path(request.config.data.path)
     start = _start(request.config)
     request, folder, resume = _folder(request, console)
     config: TrainConfig = request.config

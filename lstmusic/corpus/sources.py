@@ -67,20 +67,32 @@ def bach() -> Source:
     return Source([PieceRef(name, "music21", name) for name in names], digest.hexdigest())
 
 
-def folder(path: str | Path) -> Source:
+def check_path(path: str | Path | None) -> Path:
+    """The folder that `data.path` names.
+
+    Raises:
+        ConfigError: it names none.
+        MissingFileError: there is no such folder.
+    """
+    if not path:
+        raise ConfigError("data.path: missing, expected a folder of music files (data=folder data.path=DIR)")
+    if not Path(path).is_dir():
+        raise MissingFileError(f"data.path={path}: no such folder")
+    return Path(path)
+
+
+def folder(path: str | Path | None) -> Source:
     """Every music file below a folder, in the order of their names.
 
     Raises:
-        MissingFileError: there is no such folder.
+        ConfigError, MissingFileError: see `check_path`.
         EmptyCorpusError: no file in it has a suffix that lstmusic reads.
     """
-    root = Path(path)
-    if not root.is_dir():
-        raise MissingFileError(f"data.path={path}: no such folder")
+    root = check_path(path)
     suffixes = MIDI_SUFFIXES + NOTATION_SUFFIXES
     files = sorted(p for p in root.rglob("*") if p.is_file() and p.suffix.lower() in suffixes)
     if not files:
-        raise EmptyCorpusError(f"data.path={path}: no file ends in {', '.join(suffixes)}")
+        raise EmptyCorpusError(f"data.path={root}: no file ends in {', '.join(suffixes)}")
     digest = hashlib.sha256()
     pieces = []
     for file in files:
@@ -130,8 +142,6 @@ def find(name: str, *, path: str | None, url: str, sha256: str, downloads: str |
     if name == "jsb16":
         return jsb16(url, sha256, downloads)
     if name == "folder":
-        if not path:
-            raise ConfigError("data.path: missing, expected a folder of music files (data=folder data.path=DIR)")
         return folder(path)
     raise ConfigError(f"data={name}: expected one of bach, jsb16, folder")
 

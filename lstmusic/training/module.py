@@ -60,6 +60,7 @@ class TrainingModule(lightning.LightningModule):
         self.elapsed_s = 0.0
         self.last = StepFacts(0.0, 0, 0.0)
         self._clock = time.monotonic()
+        self._torch_rng: Tensor | None = None  # of a checkpoint, until the first step after it
 
     @property
     def progress(self) -> float:
@@ -78,6 +79,9 @@ class TrainingModule(lightning.LightningModule):
     def training_step(self, batch: tuple[tuple[int, int], Any], batch_index: int) -> None:
         """One window: forward from the carried state, backward to the window's border and no further, one step."""
         (epoch, step), arrays = batch
+        if self._torch_rng is not None:  # here, because the Trainer and the loader draw numbers before the first step
+            torch.set_rng_state(self._torch_rng)
+            self._torch_rng = None
         if step == 0:
             self.state = None
         window = to_window(arrays, self.device)
@@ -132,4 +136,4 @@ class TrainingModule(lightning.LightningModule):
         self.state = own["state"]
         self.window_index, self.position = own["window_index"], tuple(own["position"])
         self.skipped_steps, self.elapsed_s = own["skipped_steps"], own["elapsed_s"]
-        torch.set_rng_state(own["torch_rng"])
+        self._torch_rng = own["torch_rng"]

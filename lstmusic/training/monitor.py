@@ -64,6 +64,7 @@ class Monitor(lightning.Callback):
         self.since_s = 0.0
         self.interrupted = False
         self.validated_at = -1
+        self.row: dict[str, float] = {}
         self._bar = Progress(
             TextColumn("training"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
             TextColumn("{task.fields[words]}"), console=console, disable=not console.is_terminal,
@@ -71,7 +72,7 @@ class Monitor(lightning.Callback):
         self._handler: Any = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("best", "since_best", "sampled", "validated_at")}
+        return {name: getattr(self, name) for name in ("best", "since_best", "sampled", "validated_at", "row")}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for name, value in state_dict.items():
@@ -86,6 +87,7 @@ class Monitor(lightning.Callback):
         self._task = self._bar.add_task("training", total=1.0, words="")
         self._bar.update(self._task, completed=min(module.progress, 1.0))
         self.trainer = trainer
+        trainer.should_stop = module.progress >= 1  # a finished run that is resumed
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         """The first Ctrl-C ends training after the step at hand; the second one at once."""
@@ -121,7 +123,7 @@ class Monitor(lightning.Callback):
             module.window_index, module.position[0], module.elapsed_s, train, watched,
             trainer.optimizers[0].param_groups[0]["lr"], self.max_norm, rate, module.skipped_steps,
         )  # fmt: skip
-        row = dict(zip(COLUMNS, values, strict=True))
+        self.row = row = dict(zip(COLUMNS, values, strict=True))
         self._write_row(row)
         if trainer.logger is not None:
             trainer.logger.log_metrics(row, module.window_index)
@@ -134,7 +136,6 @@ class Monitor(lightning.Callback):
         self._save(trainer)
         if not self.console.is_terminal:
             self.console.print(self._words(module, row))
-        self.row = row
 
     def _save(self, trainer: lightning.Trainer) -> None:
         """Write the checkpoint beside its place, then rename: a kill at any moment leaves a whole one."""

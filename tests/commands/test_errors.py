@@ -1,0 +1,200 @@
+"""Requests that are wrong: exit code 2 and one line that names the key or file, what came and what was expected."""
+
+import shutil
+
+import mido
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from lstmusic import music_model
+from lstmusic.sampling.sampler import Sampled
+
+WRONG = {
+    "command": (["generat"], "command=generat: expected one of", "did you mean generate?"),
+    "key": (["generate", "song=3"], "'song'", "did you mean songs?"),
+    "key in a group": (["train", "trainer.max_minute=1"], "'trainer.max_minute'", "did you mean trainer.max_minutes?"),
+    "no value": (["generate", "songs"], "songs: expected key=value"),
+    "type": (["generate", "songs=many"], "songs=many: expected integer"),
+    "fraction": (["generate", "seed=1.5"], "seed=1.5: expected integer"),
+    "list": (["generate", "seed=1,2"], "seed=1,2: expected integer"),
+    "section": (["generate", "render=false"], "render=False: expected one of its keys: render.wav"),
+    "negative temperature": (["generate", "temperature=-1"], "temperature=-1.0: expected a positive number"),
+    "zero temperature": (["generate", "temperature=0"], "temperature=0.0: expected a positive number", "greedy=true"),
+    "top_p": (["generate", "sampling.top_p=2"], "sampling.top_p=2.0: expected 0 < top_p <= 1"),
+    "songs": (["generate", "songs=0"], "songs=0: expected at least 1"),
+    "bars": (["generate", "length.bars=-2"], "length.bars=-2.0: expected a positive number"),
+    "choice": (["train", "model=lstn"], "model=lstn: expected one of gru, lstm, rnn; did you mean lstm?"),
+    "data": (["train", "data=foldr"], "data=foldr: expected one of", "did you mean folder?"),
+    "encoding": (["train", "encoding=choral"], "encoding=choral: expected one of", "did you mean chorale?"),
+    "no path": (["train", "data=folder"], "data.path: missing"),
+    "no budget": (["train", "trainer.max_minutes=null"], "both empty"),
+    "size": (["train", "model.hidden_size=0"], "model.hidden_size=0: expected at least 1"),
+    "dropout": (["train", "model.dropout=1"], "model.dropout=1.0: expected 0 <= dropout < 1"),
+    "accelerator": (["train", "trainer.accelerator=toaster"], "trainer.accelerator=toaster: expected one of auto, cpu"),
+    "precision": (["train", "trainer.precision=7"], "trainer.precision=7: expected one of auto"),
+    "devices": (["train", "trainer.devices=two"], "trainer.devices=two: expected auto or how many"),
+    "split": (["evaluate", "split=validd"], "split=validd: expected one of", "did you mean valid?"),
+    "port": (["listen", "port=70000"], "port=70000: expected 0 to 65535"),
+    "checkpoint": (["generate", "checkpoint=nowhere"], "checkpoint=nowhere: expected a bundled model"),
+    "primer": (["generate", "primer=nowhere.mid"], "nowhere.mid: no such file"),
+    "soundfont": (["generate", "render.soundfont=no.sf2"], "render.soundfont=no.sf2: no such file", ".sf2"),
+    "resume": (["train", "resume=nowhere"], "resume=nowhere: no checkpoints/last.ckpt there"),
+    "init_from": (["train", "init_from=nowhere"], "checkpoint=nowhere: expected a bundled model"),
+    "sweep": (["generate", "-m", "song=1,2"], "'song'", "did you mean songs?"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_request_stops_before_any_work(case, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments, *words = WRONG[case]
+    line = refused(*arguments)
+    assert all(word in line for word in words), line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device here")
+def test_no_such_device(refused, music, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = refused("train", "data=folder", f"data.path={music}", "trainer.accelerator=gpu")
+    assert "trainer.accelerator=gpu: no such device here, expected cpu or auto" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_folder(refused, tmp_path):
+    line = refused("train", "data=folder", f"data.path={tmp_path}/music", f"hydra.run.dir={tmp_path}/run")
+    assert f"data.path={tmp_path}/music: no such folder" in line
+
+
+def test_an_empty_folder(refused, tmp_path):
+    (tmp_path / "music").mkdir()
+    line = refused("train", "data=folder", f"data.path={tmp_path}/music", f"hydra.run.dir={tmp_path}/run")
+    assert "no file ends in .mid" in line
+
+
+def test_a_folder_with_nothing_but_a_web_page(refused, tmp_path):
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "page.mid").write_text("<html>not found</html>")
+    places = (f"data.path={tmp_path}/music", f"data.cache={tmp_path}/cache", f"hydra.run.dir={tmp_path}/run")
+    line = refused("train", "data=folder", "data.jobs=1", *places)
+    assert "no usable piece among 1 files: page.mid" in line
+    assert "<html>" in line
+    assert "expected b'MThd'" in line
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_primers_that_hold_no_music(refused, chorale_run, music, tmp_path):
+    whole = (music / "piece-0.mid").read_bytes()
+    (tmp_path / "torn.mid").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "page.mid").write_text("<html></html>")
+    silent = mido.MidiFile()
+    silent.tracks.append(mido.MidiTrack())
+    silent.save(tmp_path / "silent.mid")
+    expected = {"torn.mid": "torn or damaged", "page.mid": "expected b'MThd'", "silent.mid": "no notes"}
+    for name, words in expected.items():
+        line = refused(
+            "generate", f"checkpoint={chorale_run}", f"primer={tmp_path / name}", f"hydra.run.dir={tmp_path}/o"
+        )
+        assert f"{name}: " in line
+        assert words in line
+    assert not (tmp_path / "o").exists()
+
+
+def copy_of(run, tmp_path):
+    return shutil.copytree(run / "model", tmp_path / "model")
+
+
+@pytest.mark.parametrize("where", [0, 0.5, 0.999])
+def test_a_checkpoint_with_one_byte_flipped(where, refused, chorale_run, tmp_path):
+    model = copy_of(chorale_run, tmp_path)
+    weights = bytearray((model / "model.safetensors").read_bytes())
+    weights[int(where * len(weights))] ^= 1
+    (model / "model.safetensors").write_bytes(weights)
+    line = refused("generate", f"checkpoint={model}", f"hydra.run.dir={tmp_path}/o")
+    assert f"{model}/model.safetensors: sha256" in line
+    assert "expected" in line
+    assert (model / "model.safetensors").read_bytes() == weights
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.yaml", "vocabulary.json"])
+def test_a_checkpoint_with_a_file_missing(name, refused, chorale_run, tmp_path):
+    model = copy_of(chorale_run, tmp_path)
+    (model / name).unlink()
+    assert f"checkpoint={model}: {name} is missing" in refused("generate", f"checkpoint={model}")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "encoding: 3", "format: 1"])
+def test_a_checkpoint_with_a_damaged_configuration(text, refused, chorale_run, tmp_path):
+    model = copy_of(chorale_run, tmp_path)
+    (model / "config.yaml").write_text(text)
+    assert f"checkpoint={model}: " in refused("generate", f"checkpoint={model}")
+
+
+def test_a_checkpoint_of_a_later_format(refused, chorale_run, tmp_path):
+    model = copy_of(chorale_run, tmp_path)
+    config = yaml.safe_load((model / "config.yaml").read_text())
+    (model / "config.yaml").write_text(yaml.safe_dump({**config, "format": 99}))
+    assert "format 99, expected 1" in refused("generate", f"checkpoint={model}")
+
+
+def test_a_vocabulary_of_another_version(refused, chorale_run, performance_run, tmp_path):
+    model = copy_of(chorale_run, tmp_path)
+    shutil.copy(performance_run / "model" / "vocabulary.json", model / "vocabulary.json")
+    assert "vocabulary.json: not the vocabulary of encoding 'chorale'" in refused("generate", f"checkpoint={model}")
+
+
+def test_begin_with_a_model_of_another_encoding(refused, chorale_run, music, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = refused("train", "data=folder", f"data.path={music}", "encoding=performance", f"init_from={chorale_run}")
+    assert f"init_from={chorale_run}: encoding chorale, expected performance" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_begin_with_a_model_of_another_size(refused, chorale_run, training, tmp_path):
+    line = refused(
+        *training(
+            tmp_path / "o",
+            "encoding=chorale",
+            f"init_from={chorale_run}",
+            "model.hidden_size=16",
+            "trainer.max_steps=1",
+        )
+    )
+    assert f"init_from={chorale_run}: other sizes than model.*" in line
+
+
+def test_an_output_folder_that_cannot_be_made(refused, chorale_run, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for place in ("file", "file/below"):
+        line = refused("generate", f"checkpoint={chorale_run}", f"hydra.run.dir={tmp_path}/{place}")
+        assert f"{tmp_path}/{place}: cannot be written" in line
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_an_output_folder_that_holds_files(refused, chorale_run, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    line = refused("generate", f"checkpoint={chorale_run}", f"hydra.run.dir={tmp_path}")
+    assert f"hydra.run.dir={tmp_path}: holds files already" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_soundfont_that_is_none(refused, chorale_run, music, tmp_path):
+    font = music / "piece-0.mid"
+    line = refused("generate", f"checkpoint={chorale_run}", f"render.soundfont={font}", f"hydra.run.dir={tmp_path}/o")
+    assert f"{font}: expected a SoundFont 2 file" in line
+    assert not (tmp_path / "o").exists()
+
+
+def test_songs_without_notes_are_no_success(refused, chorale_run, tmp_path, monkeypatch):
+    def silence(model, grammar, generators, **_):
+        rests = np.full(grammar.group_size, grammar.vocabulary.id("REST"))
+        ids = np.concatenate([start, rests])
+        return [Sampled(ids, np.zeros(len(rests))) for _ in generators]
+
+    start = music_model.load(chorale_run).generate(1, length_bars=1)[0].ids[:8]  # the BOS group and the header
+    monkeypatch.setattr(music_model, "sample", silence)
+    line = refused("generate", f"checkpoint={chorale_run}", "songs=2", f"hydra.run.dir={tmp_path}/o", code=1)
+    assert "2 of 2 songs came out without new notes" in line

@@ -9,6 +9,7 @@ card.md             the same for people
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -23,7 +24,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from lstmusic import __version__
-from lstmusic.errors import CheckpointError, OutputError, VocabularyError
+from lstmusic.errors import CheckpointError, ConfigError, OutputError, VocabularyError
 from lstmusic.events import codec as codecs
 from lstmusic.events.codec import Codec
 from lstmusic.models.language_model import RecurrentLanguageModel
@@ -110,11 +111,23 @@ def save(
 
 def _replace(folder: Path, beside: Path) -> None:
     """Put a finished folder in the place of an older one, which is gone only when the new one stands."""
+    _recover(folder)
     old = folder.with_name(f"{folder.name}.{os.getpid()}.old")
     if folder.exists():
         folder.rename(old)
-    beside.rename(folder)
+    try:
+        beside.rename(folder)
+    except OSError:
+        _recover(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _recover(folder: Path) -> None:
+    """Put back the older folder that a kill between the two renames of `_replace` left beside its place."""
+    left = sorted(folder.parent.glob(f"{glob.escape(folder.name)}.*.old"))
+    if left and not folder.exists():
+        left[-1].rename(folder)
 
 
 def _vocabulary(codec: Codec) -> dict[str, Any]:
@@ -129,6 +142,7 @@ def load(folder: Path) -> ModelFolder:
         CheckpointError: it is missing, torn, altered, or of a later format; the message names the file.
         VocabularyError: this version's encoding has another vocabulary than the weights were made for.
     """
+    _recover(folder)
     for name in FILES:
         if not (folder / name).is_file():
             raise CheckpointError(
@@ -152,12 +166,15 @@ def load(folder: Path) -> ModelFolder:
         raise CheckpointError(
             f"{folder / 'model.safetensors'}: sha256 {found[:12]}…, expected {expected[:12]}… (altered or torn)"
         )
-    codec = codecs.build(encoding.pop("name"), **encoding)
+    try:
+        codec = codecs.build(encoding.pop("name"), **encoding)
+        model = build_model(codec, sizes)
+    except (ConfigError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"checkpoint={folder}: config.yaml makes no model ({error!r:.120})") from error
     if json.loads(json.dumps(_vocabulary(codec))) != vocabulary:
         raise VocabularyError(
             f"{folder / 'vocabulary.json'}: not the vocabulary of encoding {codec.name!r} in lstmusic {__version__}"
         )
-    model = build_model(codec, sizes)
     try:
         model.load_state_dict({name: value.float() for name, value in load_tensors(weights).items()})
     except RuntimeError as error:

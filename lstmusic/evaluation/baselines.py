@@ -120,7 +120,7 @@ def verdict(nats_per_token: float, beside: dict[str, float]) -> str:
     best = beside[best_name]
     gain = (best - nats_per_token) / best
     figures = f"{nats_per_token:.3f} nats per token against {best:.3f} of the best baseline ({best_name})"
-    if nats_per_token >= beside["unigram"]:
+    if not nats_per_token < beside["unigram"]:  # nor where it is not a number
         return f"Learned nothing yet: {figures}. Train longer; its songs will be noise."
     if gain <= 0:
         return f"Undertrained: {figures}. Train longer, or on more pieces."

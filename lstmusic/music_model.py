@@ -59,7 +59,7 @@ def load(name: str | Path) -> MusicModel:
     Raises:
         CheckpointError: there is none, or its files are torn or altered.
     """
-    bundled = sorted(p.name for p in PRETRAINED.iterdir() if p.is_dir() and (p / "config.yaml").is_file())
+    bundled = sorted(file.parent.name for file in PRETRAINED.glob("*/config.yaml"))
     for folder in (Path(name) / "model", Path(name), PRETRAINED / str(name)):
         if (folder / "config.yaml").is_file() or (folder / "model.safetensors").is_file():
             return MusicModel(checkpoint.load(folder), name=str(name))

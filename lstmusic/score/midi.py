@@ -43,7 +43,7 @@ LONGEST_DELTA = 2**28 - 1  # ticks; four bytes of seven bits are all that a MIDI
 LONGEST_PIECE = 50_000  # quarters, seven hours at 120 a minute; what goes on for longer is a damaged file
 ENDLESS = 2**40  # ticks
 MAP_COLUMNS = {"tempo": 2, "meter": 3, "key": 3}
-PICKUP_EVENT = re.compile(rb"\xff\x01." + PICKUP_TEXT.encode() + rb"(\d{1,9})", re.DOTALL)
+PICKUP_EVENT = re.compile(rb"\xff\x01(.)" + PICKUP_TEXT.encode() + rb"(\d{1,9})", re.DOTALL)
 # A key signature of two bytes that are not -7..7 sharps and major or minor
 BAD_KEY_EVENT = re.compile(rb"\xff\x59\x02(?=[\x08-\xf8]|.[\x02-\xff])", re.DOTALL)
 UNKNOWN_KEY_EVENT = b"\xff\x7f\x02"
@@ -118,6 +118,13 @@ def read_bulk(path: Path) -> Score:
         return read(path)
     tracks = [Track(part.program, part.is_drum, part.name) for part in parts]
     return _score(path, data, tracks, notes, maps, [])
+
+
+def _pickup_tick(data: bytes) -> int:
+    """What the pickup event of a file says; its length counts, since the next byte may look like one more digit."""
+    event = PICKUP_EVENT.search(data)
+    digits = event[2][: max(0, event[1][0] - len(PICKUP_TEXT))] if event else b""
+    return int(digits or b"0")
 
 
 def write(score: Score, path: Path) -> None:
@@ -226,7 +233,6 @@ def _score(path: Path, data: bytes, tracks: list, notes: np.ndarray, maps: dict[
     limit = longest_tick(ticks_per_quarter)
     if ticks.max() > limit or ticks.min() < 0:
         raise ReadError(f"{path}: reaches tick {ticks.max()}, expected at most {limit}")
-    pickup = PICKUP_EVENT.search(data)
     onset, duration, pitch, velocity, track = notes.T
     return Score(
         notes=table(NOTE_DTYPE, onset, np.maximum(duration, 1), pitch, velocity, track),
@@ -234,7 +240,7 @@ def _score(path: Path, data: bytes, tracks: list, notes: np.ndarray, maps: dict[
         **_meaningful(maps),
         ticks_per_quarter=ticks_per_quarter,
         texts=tuple(texts),
-        pickup_tick=int(pickup[1]) if pickup else 0,
+        pickup_tick=_pickup_tick(data),
     ).canonical()
 
 

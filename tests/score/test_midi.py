@@ -299,6 +299,20 @@ def scores(draw) -> Score:
     )
 
 
+@pytest.mark.parametrize("tick", range(45, 60))
+def test_the_time_after_a_pickup_is_no_digit_of_it(tmp_path, tick):
+    """A delta time of 48 to 57 ticks is the byte of a digit."""
+    score = Score(
+        table(NOTE_DTYPE, [0], 100, 60, 80, 0),
+        (Track(),),
+        meters=table(METER_DTYPE, [0, tick], [4, 3], 4),
+        ticks_per_quarter=24,
+        pickup_tick=1,
+    )
+    midi.write(score, tmp_path / "any.mid")
+    assert read_both(tmp_path / "any.mid").pickup_tick == 1
+
+
 @EXAMPLES
 @given(scores())
 def test_any_score_is_written_and_read_back(tmp_path, score):

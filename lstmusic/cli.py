@@ -61,8 +61,9 @@ def _fail(error: BaseException, message: str, code: int) -> int:
 
 def _dispatch(command: str, arguments: list[str]) -> int:
     from lstmusic import config
+    from lstmusic.schema import one_of
 
-    config.one_of("command", command, tuple(COMMANDS))
+    one_of("command", command, tuple(COMMANDS))
     if any(argument in ("-h", "--help") for argument in arguments):
         print(command_help(command))
         return 0

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from lstmusic import __version__
-from lstmusic.config import suggestion
 from lstmusic.corpus.lanes import Arrays, piece_arrays
 from lstmusic.errors import CheckpointError, GenerationError
 from lstmusic.evaluation.likelihood import piece_nats, to_window
 from lstmusic.sampling.sampler import Length, Sampled, SamplingSettings, sample
+from lstmusic.schema import suggestion
 from lstmusic.score import Score
 from lstmusic.training import checkpoint
 from lstmusic.training.checkpoint import ModelFolder

@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lstmusic.config import DataConfig
 from lstmusic.corpus import sources, store
 from lstmusic.corpus.store import Corpus
+from lstmusic.schema import DataConfig
 
 REASONS_SHOWN = 5
 

@@ -13,12 +13,13 @@ from rich.table import Table
 from lstmusic import music_model
 from lstmusic.commands import output
 from lstmusic.commands.corpora import open_corpus
-from lstmusic.config import DataConfig, EvaluateConfig, Request
+from lstmusic.config import Request
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import ConfigError
 from lstmusic.evaluation import baselines as simple
 from lstmusic.evaluation.likelihood import split_nats
 from lstmusic.models.language_model import RecurrentLanguageModel
+from lstmusic.schema import DataConfig, EvaluateConfig
 
 LANES = 64
 WINDOW_STEPS = 128

@@ -10,12 +10,13 @@ from rich.console import Console
 
 from lstmusic import music_model
 from lstmusic.commands import output
-from lstmusic.config import GenerateConfig, RenderConfig, Request
+from lstmusic.config import Request
 from lstmusic.errors import ConfigError
 from lstmusic.listening import soundfont
 from lstmusic.listening.page import PageSong, write_page
 from lstmusic.music_model import Song
 from lstmusic.sampling.sampler import SamplingSettings
+from lstmusic.schema import GenerateConfig, RenderConfig
 from lstmusic.score import Score, midi
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lstmusic.config import ListenConfig, Request
+from lstmusic.config import Request
 from lstmusic.listening import server
+from lstmusic.schema import ListenConfig
 
 
 def run(request: Request) -> dict[str, Any]:

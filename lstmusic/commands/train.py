@@ -19,7 +19,7 @@ from lstmusic.commands import output
 from lstmusic.commands.corpora import open_corpus
 from lstmusic.commands.evaluate import measure
 from lstmusic.commands.train_report import draw_curves, write_card
-from lstmusic.config import Request, TrainConfig
+from lstmusic.config import Request
 from lstmusic.corpus import sources
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import CheckpointError, VocabularyError
@@ -27,6 +27,7 @@ from lstmusic.evaluation import baselines as simple
 from lstmusic.events import codec as codecs
 from lstmusic.models.language_model import RecurrentLanguageModel
 from lstmusic.sampling.sampler import Length, SamplingSettings, sample
+from lstmusic.schema import TrainConfig
 from lstmusic.score import midi
 from lstmusic.training import checkpoint
 from lstmusic.training.fit import Fitted, check_device, fit

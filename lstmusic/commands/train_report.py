@@ -46,13 +46,14 @@ def write_card(facts: dict[str, Any], corpus: Corpus, overrides: list[str]) -> s
         else f"seeded ({facts['seed']}), by piece"
     )
     skipped = len(corpus.manifest["skipped"])
+    command = " ".join(["lstmusic train", *(o for o in overrides if not o.startswith("hydra."))])
     lines = [
         f"# A model of {data['name']}",
         "",
         f"- Data: {data['name']}, encoding `{corpus.codec.name}`; {skipped} files skipped. {data['citation']}".rstrip(),
         f"- Licence of the data: {data['licence']}",
         f"- Split: {pieces} pieces; {own}; copies of a piece in other keys stay on one side (`split.json`).",
-        f"- Made with: `lstmusic train {' '.join(overrides)}`".replace(" `\n", "`\n"),
+        f"- Made with: `{command}`",
     ]
     if "baselines" in results:
         lines += [

@@ -16,11 +16,11 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from torch.utils.data import DataLoader, IterableDataset
 
-from lstmusic.config import TrainerConfig
 from lstmusic.corpus.lanes import Arrays, Augmentation, Lanes
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import CheckpointError, ConfigError, DeviceError
 from lstmusic.models.language_model import RecurrentLanguageModel
+from lstmusic.schema import TrainerConfig
 from lstmusic.training.module import TrainingModule
 from lstmusic.training.monitor import Monitor
 from lstmusic.training.schedule import Budget

@@ -1,0 +1,230 @@
+"""What every key of conf/ may hold: plain dataclasses, checked when they are made. Hydra is not known here."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Any
+
+from lstmusic.errors import ConfigError
+
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
+
+
+def at_least(key: str, value: float, lowest: float) -> None:
+    """Raise ConfigError where a value is too small."""
+    if value < lowest:
+        raise ConfigError(f"{key}={value}: expected at least {lowest}")
+
+
+def one_of(key: str, value: str, choices: tuple[str, ...] | list[str]) -> None:
+    """Raise ConfigError where a value is not one of the choices; suggests the nearest."""
+    if value not in choices:
+        raise ConfigError(f"{key}={value}: expected one of {', '.join(choices)}{suggestion(value, choices)}")
+
+
+def suggestion(word: str, choices: list[str] | tuple[str, ...]) -> str:
+    """`; did you mean X?`, or nothing where no choice is near."""
+    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+@dataclass
+class DataConfig:
+    """Where pieces come from; see conf/data."""
+
+    name: str
+    path: str | None = None
+    url: str = ""
+    sha256: str = ""
+    licence: str = ""
+    citation: str = ""
+    cache: str = "data/prepared"
+    downloads: str = "data/downloads"
+    jobs: int = -1
+
+
+@dataclass
+class EncodingConfig:
+    """How music becomes ids; see conf/encoding. `strikes` belongs to `chorale` and is empty for the others."""
+
+    name: str
+    strikes: bool | None = None
+
+    def options(self) -> dict[str, Any]:
+        """What the codec is built with."""
+        return {} if self.strikes is None else {"strikes": self.strikes}
+
+
+@dataclass
+class ModelConfig:
+    """Sizes of the network; see conf/model."""
+
+    cell: str = "lstm"
+    embedding_size: int = 256
+    hidden_size: int = 512
+    num_layers: int = 2
+    input_dropout: float = 0.1
+    dropout: float = 0.5
+    head_dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("embedding_size", "hidden_size", "num_layers"):
+            at_least(f"model.{name}", getattr(self, name), 1)
+        for name in ("input_dropout", "dropout", "head_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"model.{name}={getattr(self, name)}: expected 0 <= {name} < 1")
+
+
+@dataclass
+class TrainerConfig:
+    """How to train; see conf/trainer for what each key means."""
+
+    max_minutes: float | None = 20.0
+    max_steps: int | None = None
+    bptt_length: int = 64
+    num_lanes: int = 8
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    max_grad_norm: float = 1.0
+    ema_decay: float = 0.99
+    max_semitones: int = 6
+    max_stretch: float = 0.05
+    patience: int = 30
+    weights_dtype: str = "float32"
+    accelerator: str = "auto"
+    devices: str = "auto"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("bptt_length", "num_lanes", "patience"):
+            at_least(f"trainer.{name}", getattr(self, name), 1)
+        for name in ("max_minutes", "max_steps", "learning_rate", "max_grad_norm"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"trainer.{name}={value}: expected a positive number")
+        for name in ("weight_decay", "max_semitones", "max_stretch"):
+            at_least(f"trainer.{name}", getattr(self, name), 0)
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError(f"trainer.ema_decay={self.ema_decay}: expected 0 <= ema_decay < 1")
+        if self.max_minutes is None and self.max_steps is None:
+            raise ConfigError("trainer.max_minutes and trainer.max_steps: both empty, expected one of them at least")
+        one_of("trainer.weights_dtype", self.weights_dtype, ("float32", "float16"))
+        one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
+        one_of("trainer.precision", self.precision, PRECISIONS)
+        if self.devices != "auto" and not (self.devices.isdecimal() and int(self.devices) > 0):
+            raise ConfigError(f"trainer.devices={self.devices}: expected auto or how many")
+
+
+@dataclass
+class TrainConfig:
+    """`lstmusic train`; see conf/train.yaml."""
+
+    data: DataConfig
+    encoding: EncodingConfig
+    model: ModelConfig
+    trainer: TrainerConfig
+    seed: int = 0
+    resume: str | None = None
+    init_from: str | None = None
+
+    def __post_init__(self) -> None:
+        at_least("seed", self.seed, 0)
+
+
+@dataclass
+class SamplingConfig:
+    """Which events stay in the draw."""
+
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+
+@dataclass
+class LengthConfig:
+    """How much new music."""
+
+    bars: float | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("bars", "seconds"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"length.{name}={value}: expected a positive number")
+
+
+@dataclass
+class RenderConfig:
+    """What is made beside each MIDI file."""
+
+    wav: bool = True
+    png: bool = True
+    page: bool = True
+    soundfont: str | None = None
+    fluidsynth: bool = False
+    musicxml: bool = False
+
+
+@dataclass
+class GenerateConfig:
+    """`lstmusic generate`; see conf/generate.yaml."""
+
+    checkpoint: str = "bach"
+    songs: int = 4
+    seed: int = 0
+    temperature: float = 1.0
+    greedy: bool = False
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    length: LengthConfig = field(default_factory=LengthConfig)
+    primer: str | None = None
+    primer_in_output: bool = True
+    render: RenderConfig = field(default_factory=RenderConfig)
+
+    def __post_init__(self) -> None:
+        at_least("songs", self.songs, 1)
+        at_least("seed", self.seed, 0)
+
+
+@dataclass
+class EvaluateConfig:
+    """`lstmusic evaluate`; see conf/evaluate.yaml. The encoding is the checkpoint's, whatever the data set names."""
+
+    checkpoint: str = "bach"
+    split: str = "valid"
+    seed: int | None = None
+    data: DataConfig | None = None
+    encoding: EncodingConfig | None = None
+    trainer: TrainerConfig | None = None
+
+    def __post_init__(self) -> None:
+        one_of("split", self.split, ("train", "valid", "test"))
+
+
+@dataclass
+class ListenConfig:
+    """`lstmusic listen`; see conf/listen.yaml."""
+
+    path: str = "outputs"
+    port: int = 7860
+    open: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"port={self.port}: expected 0 to 65535")
+
+
+@dataclass
+class DoctorConfig:
+    """`lstmusic doctor`."""
+
+
+SCHEMAS: dict[str, type] = {
+    "generate": GenerateConfig,
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "listen": ListenConfig,
+    "doctor": DoctorConfig,
+}

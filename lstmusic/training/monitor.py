@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from lstmusic.corpus.lanes import Lanes
+from lstmusic.errors import OutputError
 from lstmusic.evaluation.likelihood import split_nats
 from lstmusic.models.language_model import RecurrentLanguageModel
 from lstmusic.training.module import TrainingModule
@@ -138,12 +139,17 @@ class Monitor(lightning.Callback):
             self.console.print(self._words(module, row))
 
     def _save(self, trainer: lightning.Trainer) -> None:
-        """Write the checkpoint beside its place, then rename: a kill at any moment leaves a whole one."""
+        """Write the checkpoint beside its place, then rename: a kill or a full disk leaves the one before whole."""
         place = self.folder / "checkpoints" / "last.ckpt"
-        place.parent.mkdir(parents=True, exist_ok=True)
         beside = place.with_suffix(".part")
-        trainer.save_checkpoint(beside)
-        os.replace(beside, place)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            trainer.save_checkpoint(beside)
+            os.replace(beside, place)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+            beside.unlink(missing_ok=True)
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise OutputError(f"{place}: cannot be written ({reason}); the one before is kept") from error
 
     def _write_row(self, row: dict[str, float]) -> None:
         path = self.folder / "metrics.csv"

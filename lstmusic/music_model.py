@@ -35,7 +35,7 @@ class Song:
         score: the music.
         ids: int64 [N], BOS group and primer included.
         legal: whether the grammar allows every id.
-        report: seed, ids, notes, seconds, bars, nats_per_token, illegal, and what a primer lost.
+        report: seed, ids and new_ids (those drawn), notes, seconds, bars, nats_per_token, illegal, what a primer lost.
     """
 
     score: Score
@@ -156,6 +156,7 @@ class MusicModel:
             "seed": provenance["seed"],
             "attempt": provenance["attempt"],
             "ids": len(sampled.ids),
+            "new_ids": len(sampled.nats),
             "notes": len(score.notes),
             "new_notes": len(new.notes),
             "seconds": round(score.length_s, 3),

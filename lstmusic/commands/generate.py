@@ -56,7 +56,7 @@ def run(request: Request) -> dict[str, Any]:
     for reason, count in songs[0].report["primer_changes"].items():
         console.print(f"primer: {count} {reason}", markup=False)
     results: dict[str, Any] = {"checkpoint": model.name, "model_sha256": model.folder.sha256, "songs": rows}
-    results["tokens_per_second"] = round(sum(len(song.ids) for song in songs) / sampling_s, 1)
+    results["tokens_per_second"] = round(sum(song.report["new_ids"] for song in songs) / sampling_s, 1)
     results["sampling_s"] = round(sampling_s, 3)
     if config.render.page:
         results["page"] = _page(folder, songs, rows, request).name

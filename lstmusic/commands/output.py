@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from lstmusic import __version__
 from lstmusic.config import Request
 from lstmusic.errors import OutputError
+from lstmusic.files import whole
 
 
 def open_folder(request: Request) -> Path:
@@ -49,10 +49,6 @@ def write_report(folder: Path, command: str, request: Request, results: dict[str
         OutputError: it cannot be written.
     """
     report = {"command": command, "lstmusic": __version__, "asked": request.plain, **results}
-    beside = folder / "report.json.part"
-    try:
+    with whole(folder / "report.json") as beside:
         beside.write_text(json.dumps(report, indent=1, ensure_ascii=False))
-        os.replace(beside, folder / "report.json")
-    except OSError as error:
-        raise OutputError(f"{folder}/report.json: cannot be written ({error.strerror})") from error
     return report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lstmusic.errors import MissingFileError, OutputError
+from lstmusic.files import whole
 from lstmusic.listening import soundfont as sf
 from lstmusic.listening import synthesis
 from lstmusic.score import Score
@@ -124,14 +124,13 @@ def write_audio(samples: np.ndarray, path: Path | str, *, sample_rate: int = 441
     if path.suffix.lower() not in FORMATS:
         raise OutputError(f"{path}: expected a name that ends in one of {', '.join(FORMATS)}; got {path.suffix!r}")
     kind, subtype = FORMATS[path.suffix.lower()]
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with soundfile.SoundFile(beside, "w", sample_rate, samples.shape[1], subtype, format=kind) as file:
+        with (
+            whole(path) as beside,
+            soundfile.SoundFile(beside, "w", sample_rate, samples.shape[1], subtype, format=kind) as file,
+        ):
             for start in range(0, len(samples), OGG_BLOCK):
                 file.write(samples[start : start + OGG_BLOCK])
-        os.replace(beside, path)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise OutputError(f"{path}: the sound cannot be written: {error}") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    except soundfile.LibsndfileError as error:
+        raise OutputError(f"{path}: cannot be written ({error})") from error
     return path

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import html
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from lstmusic.errors import OutputError
+from lstmusic.files import whole
 from lstmusic.listening import palette
 from lstmusic.score import Score
 
@@ -62,14 +61,8 @@ def write_page(folder: Path | str, songs: Sequence[PageSong], *, title: str, set
     before, _, after = TEMPLATE.read_text("utf-8").partition("{{data}}")
     before = before.replace("{{title}}", html.escape(title))
     path = Path(folder) / "index.html"
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole(path) as beside:
         beside.write_text(before + script_json(data) + after, "utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        raise OutputError(f"{path}: the page cannot be written: {error}") from None
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 

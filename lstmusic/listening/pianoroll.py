@@ -6,13 +6,12 @@ Drawn with Pillow: four pictures take half the time of importing matplotlib. Len
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstmusic.errors import OutputError
+from lstmusic.files import whole
 from lstmusic.listening import palette
 from lstmusic.score import Score
 
@@ -42,14 +41,8 @@ def draw(score: Score, path: Path | str, *, title: str = "") -> Path:
         OutputError: the file cannot be written.
     """
     path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole(path) as beside:
         picture(score, title).save(beside, "PNG", compress_level=4)
-        os.replace(beside, path)
-    except OSError as error:
-        raise OutputError(f"{path}: the picture cannot be written: {error}") from None
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 

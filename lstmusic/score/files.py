@@ -1,11 +1,10 @@
-"""Bytes to and from disk: small enough to hold, whole or not at all."""
+"""Bytes from disk, small enough to hold."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from lstmusic.errors import OutputError, ReadError
+from lstmusic.errors import ReadError
 
 # The longest piece in the common data sets takes under 2 MB; a parser in pure Python would chew on more for minutes.
 MAX_BYTES = 16 * 2**20
@@ -25,18 +24,3 @@ def read_bytes(path: Path) -> bytes:
     if len(data) > MAX_BYTES:
         raise ReadError(f"{path}: more than {MAX_BYTES} bytes, expected a music file of at most that size")
     return data
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all: beside its place first, then renamed.
-
-    Raises:
-        OutputError: the folder is missing or not writable, or the disk is full.
-    """
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(data)
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(f"{path}: {error.strerror}, expected a place that can be written") from error

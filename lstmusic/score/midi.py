@@ -23,7 +23,8 @@ import numpy as np
 from mido.midifiles.meta import KeySignatureError
 
 from lstmusic.errors import OutputError, ReadError
-from lstmusic.score.files import read_bytes, write_bytes
+from lstmusic.files import whole
+from lstmusic.score.files import read_bytes
 from lstmusic.score.pretty import PICKUP_TEXT, from_pretty_midi, to_pretty_midi, writable_meters
 from lstmusic.score.score import (
     KEY_DTYPE,
@@ -144,7 +145,8 @@ def write(score: Score, path: Path) -> None:
         file.tracks.append(_relative(_track_events(score.tracks[k], channel, score.notes[score.notes["track"] == k])))
     data = io.BytesIO()
     file.save(file=data)
-    write_bytes(path, data.getvalue())
+    with whole(path) as beside:
+        beside.write_bytes(data.getvalue())
 
 
 def longest_tick(ticks_per_quarter: int) -> int:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lstmusic.errors import ReadError
-from lstmusic.score.files import read_bytes, write_bytes
+from lstmusic.files import whole
+from lstmusic.score.files import read_bytes
 from lstmusic.score.pretty import writable_meters
 from lstmusic.score.score import (
     KEY_DTYPE,
@@ -102,7 +103,9 @@ def write_musicxml(score: Score, path: Path) -> None:
     """
     from music21.musicxml.m21ToXml import GeneralObjectExporter
 
-    write_bytes(path, GeneralObjectExporter(to_music21(score)).parse())
+    notation = GeneralObjectExporter(to_music21(score)).parse()
+    with whole(path) as beside:
+        beside.write_bytes(notation)
 
 
 def _tick(quarters: float | Fraction) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from lstmusic.corpus.lanes import Lanes
 from lstmusic.errors import OutputError
 from lstmusic.evaluation.likelihood import split_nats
+from lstmusic.files import whole
 from lstmusic.models.language_model import RecurrentLanguageModel
 from lstmusic.training.module import TrainingModule
 
@@ -141,15 +141,12 @@ class Monitor(lightning.Callback):
     def _save(self, trainer: lightning.Trainer) -> None:
         """Write the checkpoint beside its place, then rename: a kill or a full disk leaves the one before whole."""
         place = self.folder / "checkpoints" / "last.ckpt"
-        beside = place.with_suffix(".part")
+        place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            trainer.save_checkpoint(beside)
-            os.replace(beside, place)
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-            beside.unlink(missing_ok=True)
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            raise OutputError(f"{place}: cannot be written ({reason}); the one before is kept") from error
+            with whole(place) as beside:
+                trainer.save_checkpoint(beside)
+        except RuntimeError as error:  # so torch reports a full disk
+            raise OutputError(f"{place}: cannot be written ({str(error).splitlines()[0]})") from error
 
     def _write_row(self, row: dict[str, float]) -> None:
         path = self.folder / "metrics.csv"
@@ -166,12 +163,10 @@ class Monitor(lightning.Callback):
         if path.exists():
             with open(path, newline="") as file:
                 rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
-            beside = path.with_suffix(".part")
-            with open(beside, "w", newline="") as file:
+            with whole(path) as beside, open(beside, "w", newline="") as file:
                 writer = csv.DictWriter(file, COLUMNS)
                 writer.writeheader()
                 writer.writerows(rows)
-            os.replace(beside, path)
 
     @staticmethod
     def _words(module: TrainingModule, row: dict[str, float]) -> str:

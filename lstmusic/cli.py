@@ -118,10 +118,13 @@ def command_help(command: str) -> str:
     lines += [_key_line(group, choice.replace("null", ""), words) for group, choice, words in groups]
     lines += _key_lines(text)
     for group, choice, _ in groups:
-        file = folder / group / f"{choice if choice != 'null' else 'folder'}.yaml"
-        keys = _key_lines(file.read_text(), f"{group}.")
+        file = (
+            folder / group / f"{choice if choice != 'null' else 'folder'}.yaml"
+        )  # a folder's keys are all that data has
+        keys = _key_lines(file.read_text(), f"{group}.") if file.is_file() else []
         lines += ["", *keys] if keys else []
-    lines += ["", _key_line("hydra.run.dir", f"outputs/{command}/<date_time>", "where the output goes")]
+    if command != "listen":
+        lines += ["", _key_line("hydra.run.dir", f"outputs/{command}/<date_time>", "where the output goes")]
     return "\n".join(lines)
 
 

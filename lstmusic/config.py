@@ -45,6 +45,8 @@ def compose(command: str, overrides: list[str]) -> Request:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    if wrong := problem(command, overrides):
+        raise wrong
     with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3"):
         try:
             typed = [as_typed(override) for override in overrides]
@@ -52,8 +54,10 @@ def compose(command: str, overrides: list[str]) -> Request:
             folder = Path(whole.hydra.run.dir)
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(command, overrides, error) from error
-    del whole.__dict__["_content"]["hydra"]
-    return checked(command, OmegaConf.to_container(whole, resolve=True), folder, list(overrides))
+    plain = OmegaConf.to_container(
+        OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"]), resolve=True
+    )
+    return checked(command, plain, folder, list(overrides))
 
 
 def as_typed(override: str) -> str:
@@ -121,6 +125,10 @@ def problem(command: str, overrides: list[str]) -> ConfigError | None:
             return ConfigError(
                 f"{key}={value}: expected one of {', '.join(groups[key])}{suggestion(value, groups[key])}"
             )
+        if command == "evaluate" and key.split(".")[0] in ("encoding", "trainer"):
+            return ConfigError(f"{override}: belongs to train; evaluate takes it from the checkpoint")
+        if key.startswith("data.") and command == "evaluate" and not any(o.startswith("data=") for o in overrides):
+            return ConfigError(f"{override}: expected data=folder (or another data set) beside it")
         if key not in (*known, *groups, *sections) and not key.startswith("hydra"):
             return ConfigError(
                 f"unknown key {key!r}{suggestion(key, known) or '; expected one of ' + ', '.join(known)}"
@@ -144,6 +152,7 @@ def known_keys(command: str) -> tuple[list[str], dict[str, list[str]]]:
     folder = conf_folder()
     main = yaml.safe_load((folder / f"{command}.yaml").read_text())
     chosen = {k: v for item in main.get("defaults", []) if isinstance(item, dict) for k, v in item.items()}
+    chosen.pop("experiment", None)
     if "data" in chosen:  # a data set names its encoding, which names its trainer
         chosen |= {"encoding": None, "trainer": "default"}
     groups = {name: sorted(p.stem for p in (folder / name).glob("*.yaml")) for name in [*chosen, "experiment"]}

@@ -16,7 +16,7 @@ from lstmusic import __version__
 from lstmusic.corpus.lanes import Arrays, piece_arrays
 from lstmusic.errors import CheckpointError, GenerationError
 from lstmusic.evaluation.likelihood import piece_nats, to_window
-from lstmusic.sampling.sampler import Length, Sampled, SamplingSettings, sample
+from lstmusic.sampling.sampler import MAX_BARS, Length, Sampled, SamplingSettings, sample
 from lstmusic.schema import suggestion
 from lstmusic.score import Score
 from lstmusic.training import checkpoint
@@ -127,7 +127,7 @@ class MusicModel:
                 )
                 for i, sampled in zip(block, written, strict=True):
                     provenance = {**facts, "seed": seed, "song": i + 1, "attempt": attempt}
-                    song = self._song(sampled, provenance, start, primer_in_output)
+                    song = self._song(sampled, provenance, start, primer_in_output, length)
                     if song.report["new_notes"] > 0:
                         made[i] = song
         if len(made) < songs:
@@ -144,12 +144,19 @@ class MusicModel:
         ids = self.codec.encode(primer, losses).astype(np.int64)[: -self.codec.group_size]
         return _Primer(ids, hashlib.sha256(ids.tobytes()).hexdigest(), dict(+losses))
 
-    def _song(self, sampled: Sampled, provenance: dict[str, Any], primer: _Primer, primer_in_output: bool) -> Song:
+    def _bars(self, ids: np.ndarray | None) -> float:
+        """Bars of music in legal ids, by the encoding's own meter."""
+        return 0.0 if ids is None else self.codec.grammar.length(self.codec.grammar.trajectory(ids)[-1:])[0].item()
+
+    def _song(
+        self, sampled: Sampled, provenance: dict[str, Any], primer: _Primer, primer_in_output: bool, length: Length
+    ) -> Song:
         whole = self.codec.decode(sampled.ids)
         primer_ticks = 0 if primer.ids is None else self.codec.decode(primer.ids).end_tick
         new = whole if primer.ids is None else whole.after(primer_ticks)
         score = whole if primer_in_output else new
         score = replace(score, texts=((0, json.dumps(provenance)), *score.texts))
+        new_bars = self._bars(sampled.ids) - self._bars(primer.ids)
         scored = self.codec.scored(sampled.ids[-len(sampled.nats) :])
         legal = self.codec.grammar.legal(sampled.ids)
         report = {
@@ -163,6 +170,7 @@ class MusicModel:
             "bars": len(score.bar_ticks()) - 1 - (score.pickup_tick > 0),  # an upbeat completes the last bar
             "nats_per_token": float(sampled.nats[scored].mean()) if scored.any() else 0.0,
             "illegal": int((~legal).sum()),
+            "closed_at_limit": not length.given and new_bars >= MAX_BARS,
             "primer_changes": primer.losses,
         }
         return Song(score, sampled.ids, bool(legal.all()), report)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from lstmusic.errors import ConfigError
 
+MAX_LENGTH = 10_000  # bars or seconds of one song
+MAX_STRETCH = 0.5
+CELLS = ("lstm", "gru", "rnn")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
-PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "bf16-true", "64-true")
 
 
 def at_least(key: str, value: float, lowest: float) -> None:
     """Raise ConfigError where a value is too small."""
-    if value < lowest:
+    if not lowest <= value < math.inf:
         raise ConfigError(f"{key}={value}: expected at least {lowest}")
 
 
@@ -44,6 +48,12 @@ class DataConfig:
     downloads: str = "data/downloads"
     jobs: int = -1
 
+    def __post_init__(self) -> None:
+        if self.path and self.name != "folder":
+            raise ConfigError(f"data.path={self.path}: belongs to data=folder, came with data={self.name}")
+        if self.jobs == 0:
+            raise ConfigError("data.jobs=0: expected a number of processes, or -1 for one per core")
+
 
 @dataclass
 class EncodingConfig:
@@ -70,6 +80,7 @@ class ModelConfig:
     head_dropout: float = 0.2
 
     def __post_init__(self) -> None:
+        one_of("model.cell", self.cell, CELLS)
         for name in ("embedding_size", "hidden_size", "num_layers"):
             at_least(f"model.{name}", getattr(self, name), 1)
         for name in ("input_dropout", "dropout", "head_dropout"):
@@ -94,7 +105,6 @@ class TrainerConfig:
     patience: int = 30
     weights_dtype: str = "float32"
     accelerator: str = "auto"
-    devices: str = "auto"
     precision: str = "auto"
 
     def __post_init__(self) -> None:
@@ -102,10 +112,12 @@ class TrainerConfig:
             at_least(f"trainer.{name}", getattr(self, name), 1)
         for name in ("max_minutes", "max_steps", "learning_rate", "max_grad_norm"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"trainer.{name}={value}: expected a positive number")
-        for name in ("weight_decay", "max_semitones", "max_stretch"):
+        for name in ("weight_decay", "max_semitones"):
             at_least(f"trainer.{name}", getattr(self, name), 0)
+        if not 0 <= self.max_stretch <= MAX_STRETCH:
+            raise ConfigError(f"trainer.max_stretch={self.max_stretch}: expected 0 to {MAX_STRETCH}")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"trainer.ema_decay={self.ema_decay}: expected 0 <= ema_decay < 1")
         if self.max_minutes is None and self.max_steps is None:
@@ -113,8 +125,6 @@ class TrainerConfig:
         one_of("trainer.weights_dtype", self.weights_dtype, ("float32", "float16"))
         one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
         one_of("trainer.precision", self.precision, PRECISIONS)
-        if self.devices != "auto" and not (self.devices.isdecimal() and int(self.devices) > 0):
-            raise ConfigError(f"trainer.devices={self.devices}: expected auto or how many")
 
 
 @dataclass
@@ -152,8 +162,8 @@ class LengthConfig:
     def __post_init__(self) -> None:
         for name in ("bars", "seconds"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ConfigError(f"length.{name}={value}: expected a positive number")
+            if value is not None and not 0 < value <= MAX_LENGTH:
+                raise ConfigError(f"length.{name}={value}: expected a positive number, at most {MAX_LENGTH}")
 
 
 @dataclass
@@ -201,6 +211,7 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         one_of("split", self.split, ("train", "valid", "test"))
+        at_least("seed", self.seed or 0, 0)
 
 
 @dataclass

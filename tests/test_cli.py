@@ -35,7 +35,7 @@ def test_help_of_a_command(command, capsys):
     out = capsys.readouterr().out
     lines = [line for line in out.splitlines() if re.match(r"  [\w.]+=", line)]
     assert all(re.match(r"  \S+=.*\S {1,}\S", line) for line in lines), "a key without a meaning"
-    assert "hydra.run.dir=" in out
+    assert command == "listen" or "hydra.run.dir=" in out
     assert str(Path.home()) not in out
     assert str(CONF.parent) not in out
 
@@ -64,7 +64,7 @@ def test_every_file_of_conf_is_composed(file):
         assert isinstance(request.config, config.SCHEMAS[file.stem])
         return
     group, choice = file.parts[0], file.stem
-    override = f"+experiment={choice}" if group == "experiment" else f"{group}={choice}"
+    override = f"{group}={choice}"
     plain = config.compose("train", [override]).plain
     own = {k: v for k, v in yaml.safe_load((CONF / file).read_text()).items() if k != "defaults"}
     mine = plain if group == "experiment" else plain[group]

@@ -39,7 +39,9 @@ def open_corpus(data: DataConfig, encoding: str, options: dict, *, seed: int, co
         for name, reason in skipped[:REASONS_SHOWN]:
             console.print(f"  {name}: {reason}", markup=False)
         if len(skipped) > REASONS_SHOWN:
-            console.print(f"  … and {len(skipped) - REASONS_SHOWN} more, see files.csv")
+            console.print(
+                f"  … and {len(skipped) - REASONS_SHOWN} more, see {corpus.folder / 'files.csv'}", markup=False
+            )
     for reason, count in Counter(corpus.manifest["losses"]).most_common(REASONS_SHOWN):
         console.print(f"  {count:,} {reason}", markup=False)
     return corpus

@@ -35,7 +35,9 @@ def run(request: Request) -> dict[str, Any]:
     report = output.write_report(folder, "doctor", request, {"checks": checks})
     failed = [name for name, good, _ in rows if not good]
     if failed:
-        raise LstmusicError(f"{len(failed)} checks failed: {', '.join(failed)}; what to do stands beside each above")
+        raise LstmusicError(
+            f"{len(failed)} checks failed: {', '.join(failed)}; to mend: install anew, as README.md says"
+        )
     return report
 
 

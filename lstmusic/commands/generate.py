@@ -53,6 +53,9 @@ def run(request: Request) -> dict[str, Any]:
             f"{row['nats_per_token']:.3f} nats per token  illegal: {row['illegal']}",
             markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
+    closed = sum(song.report["closed_at_limit"] for song in songs)
+    if closed:
+        console.print(f"{closed} songs had not ended by themselves and were closed at the limit; see length.bars=")
     for reason, count in songs[0].report["primer_changes"].items():
         console.print(f"primer: {count} {reason}", markup=False)
     results: dict[str, Any] = {"checkpoint": model.name, "model_sha256": model.folder.sha256, "songs": rows}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -22,9 +24,10 @@ from lstmusic.commands.train_report import draw_curves, write_card
 from lstmusic.config import Request
 from lstmusic.corpus import sources
 from lstmusic.corpus.store import Corpus
-from lstmusic.errors import CheckpointError, VocabularyError
+from lstmusic.errors import CheckpointError, ConfigError, LstmusicError, VocabularyError
 from lstmusic.evaluation import baselines as simple
 from lstmusic.events import codec as codecs
+from lstmusic.listening.page import PageSong, write_page
 from lstmusic.models.language_model import RecurrentLanguageModel
 from lstmusic.sampling.sampler import Length, SamplingSettings, sample
 from lstmusic.schema import TrainConfig
@@ -34,6 +37,7 @@ from lstmusic.training.fit import Fitted, check_device, fit
 
 SAMPLES = 2
 SAMPLE_BARS = 8
+MAY_CHANGE = ("trainer.max_minutes", "trainer.max_steps", "trainer.patience", "data.cache", "data.jobs")
 
 
 def run(request: Request) -> dict[str, Any]:
@@ -50,6 +54,8 @@ def run(request: Request) -> dict[str, Any]:
     corpus = open_corpus(
         config.data, config.encoding.name, config.encoding.options(), seed=config.seed, console=console
     )
+    if resume is not None:
+        _check_same_pieces(folder, corpus)
     model = checkpoint.build_model(corpus.codec, asdict(config.model))
     if start is not None and resume is None:
         _begin_with(model, start, config.init_from)
@@ -119,10 +125,21 @@ def _folder(request: Request, console: Console) -> tuple[Request, Path, Path | N
     if not last.is_file() or not (place / "overrides.yaml").is_file():
         raise CheckpointError(f"resume={resume}: no checkpoints/last.ckpt there, expected the folder of a training run")
     saved = yaml.safe_load((place / "overrides.yaml").read_text())
-    again = configs.compose("train", saved + mine)
+    new = [override for override in mine if override not in saved]
+    for override in new:
+        if not override.startswith(MAY_CHANGE):
+            raise ConfigError(f"{override}: cannot change in a resumed run, expected only {', '.join(MAY_CHANGE)}")
+    again = configs.compose("train", [o for o in saved if not o.startswith(tuple(n.split("=")[0] for n in new))] + new)
     output.write_config(place, again)
     console.print(f"resuming {place}", markup=False)
     return again, place, last
+
+
+def _check_same_pieces(folder: Path, corpus: Corpus) -> None:
+    """Raise CheckpointError where the data of a run has changed since: its carried state and best figure would lie."""
+    split = folder / "model" / "split.json"
+    if split.is_file() and json.loads(split.read_text()) != corpus.piece_names():
+        raise CheckpointError(f"resume={folder}: the pieces of its data have changed since, expected the same ones")
 
 
 def _latest(runs: Path, overrides: list[str]) -> Path | None:
@@ -166,13 +183,22 @@ def _write_samples(model: RecurrentLanguageModel, corpus: Corpus, folder: Path, 
     grammar = corpus.codec.grammar
     songs = sample(model, grammar, generators, settings=SamplingSettings(), length=Length(bars=SAMPLE_BARS))
     folder.mkdir(parents=True, exist_ok=True)
+    cards = []
     for i, song in enumerate(songs, 1):
-        midi.write(corpus.codec.decode(song.ids), folder / f"song-{i:03d}.mid")
+        name, score = f"song-{i:03d}", corpus.codec.decode(song.ids)
+        midi.write(score, folder / f"{name}.mid")
+        cards.append(PageSong(name, score, {"mid": f"{name}.mid"}, {"notes": str(len(score.notes))}))
+    write_page(folder, cards, title=f"Samples, {folder.name}", settings={"temperature": 1.0, "seed": seed})
 
 
 def _finish(
     request: Request, folder: Path, corpus: Corpus, saver: _Saver, fitted: Fitted, console: Console, wall_s: float
 ) -> dict[str, Any]:
+    if not math.isfinite(fitted.best):
+        raise LstmusicError(
+            f"training diverged: {fitted.row['skipped_steps']:.0f} of {fitted.row['step']:.0f} steps were not finite; "
+            "expected finite nats: lower trainer.learning_rate"
+        )
     draw_curves(folder)
     best = checkpoint.load(folder / "model")
     split = "valid" if corpus.indices("valid") else "train"
@@ -183,9 +209,14 @@ def _finish(
         "split": split,
         **measure(best.model, corpus, split),
     }
-    results["verdict"] = simple.verdict(results["nll_per_token"], results["baselines"])
+    if split == "train":
+        results["verdict"] = "No held-out pieces (they take three at least): nobody can tell how good it is."
+    else:
+        results["verdict"] = f"{simple.verdict(results['nll_per_token'], results['baselines'])} (valid)"
+    if corpus.indices("test"):
+        results["test_nll_per_token"] = measure(best.model, corpus, "test")["nll_per_token"]
     saver.finish(results)
-    console.print(f"{results['verdict']} ({split})")
+    console.print(results["verdict"])
     console.print(f"model: {folder / 'model'}", markup=False, soft_wrap=True)
     report = output.write_report(
         folder,
@@ -199,6 +230,7 @@ def _finish(
             },
             "results": results,
             "steps": int(fitted.row["step"]),
+            "skipped_steps": int(fitted.row["skipped_steps"]),
             "tokens_per_second": fitted.row["tokens_per_second"],
             "interrupted": fitted.interrupted,
             "wall_s": round(wall_s, 1),

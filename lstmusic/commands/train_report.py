@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from lstmusic.corpus.store import Corpus
-from lstmusic.evaluation.baselines import verdict
 
 
 def draw_curves(folder: Path) -> None:
@@ -64,8 +63,16 @@ def write_card(facts: dict[str, Any], corpus: Corpus, overrides: list[str]) -> s
             f"| this model | {results['nll_per_token']:.4f} |",
             *(f"| {name} | {value:.4f} |" for name, value in sorted(results["baselines"].items(), key=lambda x: x[1])),
             "",
-            f"{verdict(results['nll_per_token'], results['baselines'])} Per note: {results['nll_per_note']:.3f} nats.",
+            f"{results['verdict']} Per note: {results['nll_per_note']:.3f} nats.",
         ]
+        if "test_nll_per_token" in results:
+            lines.append(
+                f"Test split, by which nothing was chosen: {results['test_nll_per_token']:.4f} nats per token."
+            )
+    else:
+        lines.append(
+            f"- So far {results['valid_nats_per_token']:.4f} nats per held-out token, at step {results['step']}."
+        )
     lines += [
         "",
         "Limits: it knows only music like its data; beyond some bars it keeps the style but not a plan; it can repeat",

@@ -110,7 +110,7 @@ def baselines(codec: Codec, train: Sequence[np.ndarray], held_out: Sequence[np.n
     p = model.probability(contexts, ids)
     mixed = np.where(guesses == GUESS_NOTHING, p, share * (guesses == ids) + (1 - share) * p)
     unigram = model.probability(contexts, ids, levels=1)
-    by_name = {"unigram": unigram, "ngram": p, "repeat_bar": mixed}
+    by_name = {"unigram": unigram, "ngram": p, codec.repeat_name: mixed}
     return {name: float(-np.log(probability).mean()) for name, probability in by_name.items()}
 
 

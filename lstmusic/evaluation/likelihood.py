@@ -50,10 +50,10 @@ def split_nats(model: RecurrentLanguageModel, lanes: Lanes, device: torch.device
     for step in range(lanes.num_windows(0)):
         window = to_window(lanes.window(0, step), device)
         nats, state = model(window, state)
-        nats = nats.double()
-        total.nats += float(nats[window.scored].sum())
-        total.tokens += int(window.scored.sum())
-        total.other_nats += float((nats * window.weight)[~window.scored].sum())
+        nats, scored = nats.cpu().double(), window.scored.cpu()  # not every device knows float64
+        total.nats += float(nats[scored].sum())
+        total.tokens += int(scored.sum())
+        total.other_nats += float((nats * window.weight.cpu())[~scored].sum())
     model.train(was_training)
     return total
 

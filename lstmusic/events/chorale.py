@@ -36,6 +36,8 @@ class ChoraleCodec(Codec):
 
     name = "chorale"
     note_kinds = ("PITCH",)
+    unscored_kinds = ("BOS", "EOS", *g.HEADER_KINDS)
+    repeat_name = "repeat_bar"
 
     def __init__(self, strikes: bool = True) -> None:
         self.options = {"strikes": strikes}

@@ -21,7 +21,9 @@ class Codec(ABC):
         options: the arguments that `build` needs to make this codec again.
         vocabulary, grammar: of this encoding.
         note_kinds: the kinds of event whose ids begin a note.
-        max_stretch: by how much `augment` may change the tempo; 0 where the ids hold no seconds.
+        stretchable: whether `augment` can change the tempo; a grid of beats holds no seconds.
+        unscored_kinds: kinds of event that are not music: headers and borders.
+        repeat_name: what `repeats` guesses, for reports.
     """
 
     name: str
@@ -29,7 +31,9 @@ class Codec(ABC):
     vocabulary: Vocabulary
     grammar: Grammar
     note_kinds: tuple[str, ...]
-    max_stretch: float = 0.0
+    stretchable: bool = False
+    unscored_kinds: tuple[str, ...] = ("BOS", "EOS")
+    repeat_name: str
 
     @property
     def group_size(self) -> int:
@@ -68,9 +72,7 @@ class Codec(ABC):
     def scored(self, ids: np.ndarray) -> np.ndarray:
         """bool [N]: the ids that count in nats per token: music, not BOS, headers or EOS."""
         ids = np.asarray(ids)
-        skip = ("BOS", "EOS", "METER", "POSITION", "TEMPO", "KEY")
-        kinds = [kind for kind in skip if any(r.kind == kind for r in self.vocabulary.ranges)]
-        return ~np.logical_or.reduce([self.vocabulary.is_kind(kind, ids) for kind in kinds])
+        return ~np.logical_or.reduce([self.vocabulary.is_kind(kind, ids) for kind in self.unscored_kinds])
 
     def num_onsets(self, ids: np.ndarray) -> int:
         """The number of moments at which notes begin."""

@@ -263,10 +263,6 @@ class Score:
             texts=tuple(sorted(self.texts, key=lambda text: text[0])),
         )
 
-    def select(self, keep: np.ndarray) -> Score:
-        """The same score with the notes where `keep` (bool [N]) holds."""
-        return replace(self, notes=self.notes[keep])
-
     def after(self, tick: int) -> Score:
         """The music from a tick on, moved to tick 0: notes that begin there or later, and the maps in force."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -99,9 +101,10 @@ def fit(
     loader = DataLoader(WindowStream(train, module), batch_size=None, collate_fn=_unchanged)
     try:
         trainer.fit(module, loader, ckpt_path=resume, weights_only=True)
-    except (RuntimeError, KeyError, EOFError, OSError) as error:
+    except (RuntimeError, KeyError, EOFError, OSError, pickle.UnpicklingError) as error:
         if resume is not None and module.window_index == 0:
-            raise CheckpointError(f"{resume}: cannot be resumed ({str(error).splitlines()[0]:.120})") from error
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise CheckpointError(f"{resume}: cannot be resumed ({reason:.120})") from error
         raise
     return Fitted(monitor.row, monitor.best, monitor.interrupted, str(trainer.strategy.root_device), module.elapsed_s)
 
@@ -113,7 +116,7 @@ def _unchanged(item: Any) -> Any:
 def _lanes(corpus: Corpus, settings: TrainerConfig, seed: int) -> tuple[Lanes, Lanes | None]:
     if not corpus.indices("train"):
         raise ConfigError("the train split is empty, expected at least one piece")
-    stretch = min(settings.max_stretch, corpus.codec.max_stretch)
+    stretch = settings.max_stretch if corpus.codec.stretchable else 0.0
     train = corpus.lanes(
         "train",
         num_lanes=settings.num_lanes,
@@ -149,7 +152,7 @@ def _trainer(settings: TrainerConfig, folder: Path, monitor: Monitor) -> lightni
     try:
         return lightning.Trainer(
             accelerator=settings.accelerator,
-            devices=settings.devices if settings.devices == "auto" else int(settings.devices),
+            devices=1,
             precision=precision,
             max_steps=-1,
             max_epochs=-1,
@@ -159,6 +162,6 @@ def _trainer(settings: TrainerConfig, folder: Path, monitor: Monitor) -> lightni
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-    except (ValueError, RuntimeError) as error:
-        keys = f"trainer.accelerator={settings.accelerator} trainer.devices={settings.devices} precision={precision}"
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        keys = f"trainer.accelerator={settings.accelerator} trainer.precision={precision}"
         raise DeviceError(f"{keys}: {str(error).splitlines()[0]}") from error

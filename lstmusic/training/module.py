@@ -98,7 +98,9 @@ class TrainingModule(lightning.LightningModule):
         now = time.monotonic()
         self.elapsed_s += now - self._clock
         self._clock = now
-        self.last = StepFacts(float(nats.detach()[window.scored].sum()), int(window.scored.sum()), float(grad_norm))
+        self.last = StepFacts(0.0, 0, float(grad_norm))
+        if torch.isfinite(loss):
+            self.last = StepFacts(float(nats.detach()[window.scored].sum()), int(window.scored.sum()), float(grad_norm))
 
     def _clipped_step(self, optimizer: Any, loss: Tensor) -> Tensor:
         """Finite check, clip, step, average; the gradient's norm from before the clip."""

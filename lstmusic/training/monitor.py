@@ -31,6 +31,8 @@ COLUMNS = (
     "tokens_per_second",
     "skipped_steps",
 )
+CARRIED = ("best", "since_best", "sampled", "validated_at", "row", "nats", "tokens", "max_norm", "since_s")
+SAVE_EVERY_S = 120.0  # what a kill can cost where validations are rare
 SAMPLE_AT = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -62,7 +64,7 @@ class Monitor(lightning.Callback):
         self.best, self.since_best = float("inf"), 0
         self.sampled = 0
         self.nats, self.tokens, self.max_norm = 0.0, 0, 0.0
-        self.since_s = 0.0
+        self.since_s, self.saved_s = 0.0, 0.0
         self.interrupted = False
         self.validated_at = -1
         self.row: dict[str, float] = {}
@@ -73,7 +75,7 @@ class Monitor(lightning.Callback):
         self._handler: Any = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("best", "since_best", "sampled", "validated_at", "row")}
+        return {name: getattr(self, name) for name in CARRIED}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for name, value in state_dict.items():
@@ -82,7 +84,7 @@ class Monitor(lightning.Callback):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         module = _own(pl_module)
         self._keep_rows_until(module.window_index)
-        self.since_s = module.elapsed_s
+        self.saved_s = module.elapsed_s
         self._handler = signal.signal(signal.SIGINT, self._interrupt)
         self._bar.start()
         self._task = self._bar.add_task("training", total=1.0, words="")
@@ -111,6 +113,9 @@ class Monitor(lightning.Callback):
             self.sample(module.averaged, module.window_index)
         if over or self.since_best >= self.patience:
             trainer.should_stop = True
+        if module.elapsed_s - self.saved_s > SAVE_EVERY_S:
+            self._save(trainer)
+            self.saved_s = module.elapsed_s
         self._show(module)
 
     def _validate(self, trainer: lightning.Trainer, module: TrainingModule) -> None:
@@ -135,8 +140,8 @@ class Monitor(lightning.Callback):
             self.since_best += 1
         self.nats, self.tokens, self.max_norm, self.since_s = 0.0, 0, 0.0, module.elapsed_s
         self._save(trainer)
-        if not self.console.is_terminal:
-            self.console.print(self._words(module, row))
+        self.saved_s = module.elapsed_s
+        self._bar.console.print(self._words(module, row))
 
     def _save(self, trainer: lightning.Trainer) -> None:
         """Write the checkpoint beside its place, then rename: a kill or a full disk leaves the one before whole."""
@@ -177,7 +182,8 @@ class Monitor(lightning.Callback):
         )
 
     def _show(self, module: TrainingModule) -> None:
-        words = f"{_left(module)}  best valid {self.best:.3f} nats"
+        rate = self.tokens / max(module.elapsed_s - self.since_s, 1e-9)
+        words = f"{self.nats / max(self.tokens, 1):.3f} nats per token  {rate:.0f} tokens/s  {_left(module)}"
         self._bar.update(self._task, completed=min(module.progress, 1.0), words=words)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

@@ -63,7 +63,7 @@ def test_music_that_repeats_its_bar_is_guessed(codec, phrase):
 
     train, held_out = ([codec.encode(repeated(seed)) for seed in seeds] for seeds in (range(4), range(20, 22)))
     nats = baselines(codec, train, held_out)
-    assert nats["repeat_bar"] < 0.7 * nats["ngram"]
+    assert nats[codec.repeat_name] < 0.7 * nats["ngram"]
     assert nats["unigram"] < math.log(len(codec.vocabulary))
 
 

@@ -37,8 +37,9 @@ def workplace(tmp_path, monkeypatch, phrase):
     return tmp_path
 
 
-def test_the_readme_shows_commands():
+def test_the_readme_shows_commands_and_figures():
     assert len(COMMANDS) >= 8
+    assert "_TABLE" not in README.read_text()
 
 
 @needs_bach

@@ -19,13 +19,14 @@ from lstmusic import config as configs
 from lstmusic import music_model
 from lstmusic.commands import output
 from lstmusic.commands.corpora import open_corpus
-from lstmusic.commands.evaluate import measure
+from lstmusic.commands.evaluate import LANES, WINDOW_STEPS, measure
 from lstmusic.commands.train_report import draw_curves, write_card
 from lstmusic.config import Request
 from lstmusic.corpus import sources
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import CheckpointError, ConfigError, LstmusicError, VocabularyError
 from lstmusic.evaluation import baselines as simple
+from lstmusic.evaluation.likelihood import split_nats
 from lstmusic.events import codec as codecs
 from lstmusic.listening.page import PageSong, write_page
 from lstmusic.models.language_model import RecurrentLanguageModel
@@ -84,13 +85,10 @@ class _Saver:
 
     def keep(self, model: RecurrentLanguageModel, row: dict[str, float]) -> None:
         """Save the averaged model with its row of metrics."""
-        self._save(model, {"step": int(row["step"]), "valid_nats_per_token": row["valid_nats_per_token"]})
+        self.save(model, {"step": int(row["step"]), "valid_nats_per_token": row["valid_nats_per_token"]})
 
-    def finish(self, results: dict[str, Any]) -> None:
-        """Save the best model again, with everything that was measured about it."""
-        self._save(checkpoint.load(self.place).model, results)
-
-    def _save(self, model: RecurrentLanguageModel, results: dict[str, Any]) -> None:
+    def save(self, model: RecurrentLanguageModel, results: dict[str, Any]) -> None:
+        """Save a model with what was measured about it."""
         config: TrainConfig = self.request.config
         facts = {
             "data": self.request.plain["data"],
@@ -214,8 +212,9 @@ def _finish(
     else:
         results["verdict"] = f"{simple.verdict(results['nll_per_token'], results['baselines'])} (valid)"
     if corpus.indices("test"):
-        results["test_nll_per_token"] = measure(best.model, corpus, "test")["nll_per_token"]
-    saver.finish(results)
+        test = corpus.lanes("test", num_lanes=LANES, window_steps=WINDOW_STEPS)
+        results["test_nll_per_token"] = split_nats(best.model, test).per_token
+    saver.save(best.model, results)
     console.print(results["verdict"])
     console.print(f"model: {folder / 'model'}", markup=False, soft_wrap=True)
     report = output.write_report(

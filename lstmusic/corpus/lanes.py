@@ -79,7 +79,6 @@ class Lanes:
     """The windows of one split.
 
     Args:
-        pieces: how many there are.
         read: the ids of piece i, uint16 [N].
         steps: int [pieces], each piece's length in steps (groups after BOS), for the plan.
         codec: the encoding.

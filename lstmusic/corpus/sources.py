@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lstmusic.errors import ConfigError, DownloadError, EmptyCorpusError, MissingFileError, ReadError
+from lstmusic.events.chorale import CHURCH_ORGAN, DEFAULT_VELOCITY, TICKS_PER_STEP
+from lstmusic.events.chorale_grammar import VOICES
 from lstmusic.score.reading import MIDI_SUFFIXES, NOTATION_SUFFIXES
 from lstmusic.score.score import (
     DEFAULT_US_PER_QUARTER,
@@ -27,7 +29,6 @@ from lstmusic.score.score import (
 
 SPLITS = ("train", "valid", "test")
 CHORALE_QPM = 80.0  # a hymn's walking pace, where the source gives no tempo
-TICKS_PER_16TH = 120
 
 
 class PieceRef(NamedTuple):
@@ -209,7 +210,7 @@ def grid_score(grid: np.ndarray) -> Score:
         change = np.flatnonzero(np.r_[True, grid[1:, v] != grid[:-1, v]])
         duration = np.diff(np.r_[change, len(grid)])
         pitch = grid[change, v]
-        columns = [column[pitch > 0] for column in (change * TICKS_PER_16TH, duration * TICKS_PER_16TH, pitch)]
-        voices.append(table(NOTE_DTYPE, *columns, 80, v))
-    tracks = tuple(Track(19, False, name) for name in ("Soprano", "Alto", "Tenor", "Bass")[: grid.shape[1]])
+        columns = [column[pitch > 0] for column in (change * TICKS_PER_STEP, duration * TICKS_PER_STEP, pitch)]
+        voices.append(table(NOTE_DTYPE, *columns, DEFAULT_VELOCITY, v))
+    tracks = tuple(Track(CHURCH_ORGAN, False, name) for name in VOICES[: grid.shape[1]])
     return _at_chorale_tempo(Score(sorted_notes(np.concatenate(voices)), tracks))

@@ -27,9 +27,11 @@ from lstmusic.files import whole
 from lstmusic.score.files import read_bytes
 from lstmusic.score.pretty import PICKUP_TEXT, from_pretty_midi, to_pretty_midi, writable_meters
 from lstmusic.score.score import (
+    DRUM_CHANNEL,
     KEY_DTYPE,
     MAX_US_PER_QUARTER,
     NOTE_DTYPE,
+    SHARPS,
     TEMPO_DTYPE,
     Score,
     Track,
@@ -38,7 +40,6 @@ from lstmusic.score.score import (
 
 __all__ = ["from_pretty_midi", "longest_tick", "read", "read_bulk", "to_pretty_midi", "write"]
 
-DRUM_CHANNEL = 9
 MELODIC_CHANNELS = tuple(channel for channel in range(16) if channel != DRUM_CHANNEL)
 LONGEST_DELTA = 2**28 - 1  # ticks; four bytes of seven bits are all that a MIDI file has for a time
 LONGEST_PIECE = 50_000  # quarters, seven hours at 120 a minute; what goes on for longer is a damaged file
@@ -49,8 +50,7 @@ PICKUP_EVENT = re.compile(rb"\xff\x01(.)" + PICKUP_TEXT.encode() + rb"(\d{1,9})"
 BAD_KEY_EVENT = re.compile(rb"\xff\x59\x02(?=[\x08-\xf8]|.[\x02-\xff])", re.DOTALL)
 UNKNOWN_KEY_EVENT = b"\xff\x7f\x02"
 
-# Sharps (flats below zero) of the major key on each pitch class, and the names mido has for 7 flats to 7 sharps
-SHARPS = (0, -5, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5)
+# The names mido has for 7 flats to 7 sharps
 MAJOR_NAMES = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
 MINOR_NAMES = ("Abm", "Ebm", "Bbm", "Fm", "Cm", "Gm", "Dm", "Am", "Em", "Bm", "F#m", "C#m", "G#m", "D#m", "A#m")
 

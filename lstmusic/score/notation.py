@@ -19,10 +19,12 @@ from lstmusic.files import whole
 from lstmusic.score.files import read_bytes
 from lstmusic.score.pretty import writable_meters
 from lstmusic.score.score import (
+    DRUM_CHANNEL,
     KEY_DTYPE,
     MAX_US_PER_QUARTER,
     MICROSECONDS_PER_MINUTE,
     NOTE_DTYPE,
+    SHARPS,
     TEMPO_DTYPE,
     Score,
     Track,
@@ -35,9 +37,6 @@ if TYPE_CHECKING:
 
 TICKS_PER_QUARTER = 480
 DEFAULT_VELOCITY = 90
-DRUM_CHANNEL = 9  # counted from 0
-# Sharps (flats below zero) of the major key on each pitch class
-SHARPS = (0, -5, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5)
 MINOR_MODES = ("minor", "dorian", "phrygian", "aeolian", "locrian")
 
 

@@ -28,6 +28,9 @@ DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
 DEFAULT_US_PER_QUARTER = 500_000  # 120 quarters a minute: what a MIDI file without a tempo means
 DEFAULT_METER = (4, 4)
 MICROSECONDS_PER_MINUTE = 60_000_000
+DRUM_CHANNEL = 9  # of General MIDI, counted from 0
+# Sharps (flats below zero) of the major key on each pitch class
+SHARPS = (0, -5, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5)
 
 # tick [K], start_s [K], seconds_per_tick [K]: see `tempo_map`
 TempoMap = tuple[np.ndarray, np.ndarray, np.ndarray]

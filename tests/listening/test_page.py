@@ -199,5 +199,6 @@ def test_it_seeks_through_the_server(visit):
         tab.evaluate("cards[0].seek(6)")
         tab.evaluate("cards[0].toggle()")
         until(tab, "cards[0].player.time > 6.2")
+        assert tab.evaluate("cards[0].player.time") > 6.2
         serving.shutdown()
         thread.join()

@@ -13,6 +13,7 @@ MAX_LENGTH = 10_000  # bars or seconds of one song
 MAX_STRETCH = 0.5
 CELLS = ("lstm", "gru", "rnn")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+BACKENDS = ("loky", "ray", "dask")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "bf16-true", "64-true")
 
 
@@ -53,6 +54,49 @@ class DataConfig:
             raise ConfigError(f"data.path={self.path}: belongs to data=folder, came with data={self.name}")
         if self.jobs == 0:
             raise ConfigError("data.jobs=0: expected a number of processes, or -1 for one per core")
+
+
+@dataclass
+class FiltersConfig:
+    """Which files a corpus takes, and which repairs it makes; see conf/filters for what each key means."""
+
+    min_notes: int = 8
+    min_seconds: float = 1.0
+    max_seconds: float = 14_400.0
+    min_pitches: int = 2
+    require_drums: bool = False
+    drums_by_name: bool = True
+    duplicates: bool = False
+    near_duplicates: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("min_notes", "min_pitches"):
+            at_least(f"filters.{name}", getattr(self, name), 1)
+        at_least("filters.min_seconds", self.min_seconds, 0)
+        at_least("filters.max_seconds", self.max_seconds, max(self.min_seconds, 1))
+
+
+@dataclass
+class LimitsConfig:
+    """What one file may cost before it is set aside; see conf/limits."""
+
+    seconds: float = 30.0
+    memory_mb: int = 2048
+
+    def __post_init__(self) -> None:
+        at_least("limits.seconds", self.seconds, 0.1)
+        at_least("limits.memory_mb", self.memory_mb, 256)
+
+
+@dataclass
+class ParallelConfig:
+    """Who does the reading; see conf/parallel."""
+
+    backend: str = "loky"
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        one_of("parallel.backend", self.backend, BACKENDS)
 
 
 @dataclass

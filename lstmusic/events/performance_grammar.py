@@ -46,7 +46,7 @@ VOCABULARY = Vocabulary(
         ("VELOCITY", 1, VELOCITY_BINS),
     ]
 )
-EOS = VOCABULARY.id("EOS")
+BOS, EOS = VOCABULARY.id("BOS"), VOCABULARY.id("EOS")
 NOTE_ONS, NOTE_OFFS, SHIFTS, VELOCITIES = (
     VOCABULARY.slice_of(kind) for kind in ("NOTE_ON", "NOTE_OFF", "TIME_SHIFT", "VELOCITY")
 )

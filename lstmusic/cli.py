@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "learn from a corpus: model, samples and a verdict",
     "evaluate": "how likely held-out music is under a model, beside baselines",
     "listen": "songs in the browser",
+    "bench": "how fast this machine is, peers beside lstmusic",
     "doctor": "what is installed, and what would fail",
 }
 USAGE = """lstmusic learns music from MIDI with recurrent networks and writes new songs.

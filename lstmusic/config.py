@@ -10,6 +10,8 @@ from lstmusic.errors import ConfigError
 from lstmusic.schema import SCHEMAS, suggestion
 
 PACKAGE = Path(__file__).parent
+# Commands that take of a data set its pieces alone, and what they do instead
+OWN_ENCODING = {"evaluate": "takes it from the checkpoint", "bench": "has its own"}
 
 
 class Request(NamedTuple):
@@ -125,8 +127,8 @@ def problem(command: str, overrides: list[str]) -> ConfigError | None:
             return ConfigError(
                 f"{key}={value}: expected one of {', '.join(groups[key])}{suggestion(value, groups[key])}"
             )
-        if command == "evaluate" and key.split(".")[0] in ("encoding", "trainer"):
-            return ConfigError(f"{override}: belongs to train; evaluate takes it from the checkpoint")
+        if command in OWN_ENCODING and key.split(".")[0] in ("encoding", "trainer"):
+            return ConfigError(f"{override}: belongs to train; {command} {OWN_ENCODING[command]}")
         if key.startswith("data.") and command == "evaluate" and not any(o.startswith("data=") for o in overrides):
             return ConfigError(f"{override}: expected data=folder (or another data set) beside it")
         if key not in (*known, *groups, *sections) and not key.startswith("hydra"):

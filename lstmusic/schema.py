@@ -272,6 +272,21 @@ class ListenConfig:
 
 
 @dataclass
+class BenchConfig:
+    """`lstmusic bench`; see conf/bench.yaml. Of a data set its files alone are taken."""
+
+    data: DataConfig
+    table: str = "encoding"
+    pieces: int | None = 200
+    encoding: EncodingConfig | None = None
+    trainer: TrainerConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.pieces is not None:
+            at_least("pieces", self.pieces, 1)
+
+
+@dataclass
 class DoctorConfig:
     """`lstmusic doctor`."""
 
@@ -281,5 +296,6 @@ SCHEMAS: dict[str, type] = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "listen": ListenConfig,
+    "bench": BenchConfig,
     "doctor": DoctorConfig,
 }

@@ -1,0 +1,76 @@
+"""`lstmusic bench`: the benchmark tables on this machine, peers beside lstmusic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from lstmusic.benchmarks import encoding, machine
+from lstmusic.commands import output
+from lstmusic.config import Request
+from lstmusic.corpus import sources
+from lstmusic.errors import ConfigError
+from lstmusic.schema import BenchConfig, one_of
+
+Rows = list[dict[str, Any]]
+
+
+def run(request: Request) -> dict[str, Any]:
+    """Measure one table; the report."""
+    config: BenchConfig = request.config
+    one_of("table", config.table, tuple(TABLES))
+    measure, packages = TABLES[config.table]
+    console = Console()
+    rows = measure(config, console)
+    folder = output.open_folder(request)
+    show(f"table={config.table}", rows, console)
+    return output.write_report(folder, "bench", request, {"rows": rows, "machine": machine.describe(packages)})
+
+
+def _encoding(config: BenchConfig, console: Console) -> Rows:
+    files = _files(config)
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("files", total=len(files))
+        return encoding.run(files, on_progress=lambda done: bar.advance(task, done))
+
+
+def _files(config: BenchConfig) -> list[Path]:
+    """The MIDI files of the data, or `pieces` of them, evenly drawn in the order of their names.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    data = config.data
+    source = sources.find(data.name, path=data.path, url=data.url, sha256=data.sha256, downloads=data.downloads)
+    files = [Path(piece.place) for piece in source.pieces if piece.kind == "midi"]
+    if not files:
+        raise ConfigError(f"data={data.name}: no MIDI files, expected some")
+    count = min(config.pieces or len(files), len(files))
+    return [files[k * len(files) // count] for k in range(count)]
+
+
+def show(title: str, rows: Rows, console: Console) -> None:
+    """Print rows as a table: a column for each key, numbers with as many digits as can be compared."""
+    table = Table(title=title)
+    for k, name in enumerate(rows[0]):
+        title = name.replace("_per_", "/").replace("/second", "/s").replace("times_", "× ")
+        table.add_column(title, justify="right" if k else "left", no_wrap=k > 0)
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return "" if value is None else str(value)
+
+
+TABLES: dict[str, tuple[Callable[[BenchConfig, Console], Rows], tuple[str, ...]]] = {
+    "encoding": (_encoding, encoding.PACKAGES),
+}

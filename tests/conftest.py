@@ -23,6 +23,7 @@ from lstmusic.score.score import (
 ENCODINGS = {
     "chorale": ("chorale", {}),
     "canonical": ("chorale", {"strikes": False}),
+    "melody": ("melody", {}),
     "performance": ("performance", {}),
 }
 

@@ -83,20 +83,36 @@ class Codec(ABC):
         return int(sum(self.vocabulary.is_kind(kind, ids).sum() for kind in self.note_kinds))
 
 
+def followers(contexts: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """The id that followed when the context of each place came last, int64 [N]; -1 where it is new. For `Codec.repeats`.
+
+    Args:
+        contexts: int64 [N], one key a place.
+        ids: int [N].
+    """
+    ids = np.asarray(ids, np.int64)
+    order = np.argsort(contexts, kind="stable")
+    same = np.r_[False, contexts[order[1:]] == contexts[order[:-1]]]
+    out = np.full(len(ids), -1)
+    out[order[same]] = ids[order[np.flatnonzero(same) - 1]]
+    return out
+
+
 def build(name: str, **options) -> Codec:
     """The codec of an encoding.
 
     Args:
-        name: `chorale` or `performance`.
+        name: `chorale`, `melody` or `performance`.
         **options: what that codec takes, such as `strikes=False` for `chorale`.
 
     Raises:
         ConfigError: there is no such encoding, or it has no such option.
     """
     from lstmusic.events.chorale import ChoraleCodec
+    from lstmusic.events.melody import MelodyCodec
     from lstmusic.events.performance import PerformanceCodec
 
-    codecs = {codec.name: codec for codec in (ChoraleCodec, PerformanceCodec)}
+    codecs = {codec.name: codec for codec in (ChoraleCodec, MelodyCodec, PerformanceCodec)}
     if name not in codecs:
         raise ConfigError(f"encoding={name}: expected one of {', '.join(codecs)}")
     try:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lstmusic.errors import ReadError, VocabularyError
 from lstmusic.events import performance_grammar as g
-from lstmusic.events.codec import Codec
+from lstmusic.events.codec import Codec, followers
 from lstmusic.score.score import NOTE_DTYPE, Score, Track, sorted_notes, table
 
 TICKS_PER_QUARTER = 500  # at 120 qpm one tick is 1 ms
@@ -171,10 +171,4 @@ class PerformanceCodec(Codec):
 
     def repeats(self, ids: np.ndarray) -> np.ndarray:
         """What followed when the four ids before came last."""
-        ids = np.asarray(ids, np.int64)
-        key = self.contexts(ids)[:, -1]
-        order = np.argsort(key, kind="stable")
-        same = np.r_[False, key[order[1:]] == key[order[:-1]]]
-        out = np.full(len(ids), -1)
-        out[order[same]] = ids[order[np.flatnonzero(same) - 1]]
-        return out
+        return followers(self.contexts(ids)[:, -1], ids)

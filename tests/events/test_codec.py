@@ -11,7 +11,12 @@ from lstmusic.errors import ConfigError, IllegalSequenceError, ReadError, Vocabu
 from lstmusic.events import codec as codecs
 from lstmusic.score.score import METER_DTYPE, NOTE_DTYPE, TEMPO_DTYPE, Score, Track, sorted_notes, table
 
-CODECS = [codecs.build("chorale"), codecs.build("chorale", strikes=False), codecs.build("performance")]
+CODECS = [
+    codecs.build("chorale"),
+    codecs.build("chorale", strikes=False),
+    codecs.build("melody"),
+    codecs.build("performance"),
+]
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -60,7 +65,7 @@ def encode_or_skip(codec, score):
     return None
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=["chorale", "canonical", "performance"])
+@pytest.mark.parametrize("codec", CODECS, ids=["chorale", "canonical", "melody", "performance"])
 @QUICK
 @given(score=scores())
 def test_any_music_becomes_legal_ids_that_decode_and_encode_to_themselves(codec, score):
@@ -80,7 +85,7 @@ def test_any_music_becomes_legal_ids_that_decode_and_encode_to_themselves(codec,
     assert {reason for reason, count in losses.items() if count} <= moved
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=["chorale", "canonical", "performance"])
+@pytest.mark.parametrize("codec", CODECS, ids=["chorale", "canonical", "melody", "performance"])
 @QUICK
 @given(score=scores(), semitones=st.integers(-12, 12))
 def test_transposing_there_and_back_changes_nothing(codec, score, semitones):
@@ -100,7 +105,7 @@ def test_transposing_there_and_back_changes_nothing(codec, score, semitones):
             codec.augment(ids, beyond)
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=["chorale", "canonical", "performance"])
+@pytest.mark.parametrize("codec", CODECS, ids=["chorale", "canonical", "melody", "performance"])
 @QUICK
 @given(score=scores(), where=st.floats(0, 1, exclude_max=True), what=st.integers(0, 2**16))
 def test_check_finds_an_altered_id(codec, score, where, what):
@@ -159,7 +164,7 @@ def test_an_unfinished_piece_decodes_as_far_as_it_goes(codec, phrase):
 def test_scored_ids_are_the_music(codec, phrase):
     ids = codec.encode(phrase())
     kinds = {codec.vocabulary.event(i).kind for i in ids[codec.scored(ids)]}
-    assert kinds <= {"HOLD", "REST", "PITCH", "NOTE_ON", "NOTE_OFF", "TIME_SHIFT", "VELOCITY"}
+    assert kinds <= {"HOLD", "REST", "PITCH", "NOTE_ON", "NOTE_OFF", "TIME_SHIFT", "VELOCITY", "DURATION"}
     skipped = {codec.vocabulary.event(i).kind for i in ids[~codec.scored(ids)]}
     assert skipped <= {"BOS", "EOS", "METER", "POSITION", "TEMPO", "KEY"}
     assert {"BOS", "EOS"} <= skipped
@@ -171,7 +176,7 @@ def test_build_gives_a_codec_back_from_its_name_and_options(codec):
 
 
 def test_build_names_what_it_knows():
-    with pytest.raises(ConfigError, match="encoding=midi: expected one of chorale, performance"):
+    with pytest.raises(ConfigError, match="encoding=midi: expected one of chorale, melody, performance"):
         codecs.build("midi")
     with pytest.raises(ConfigError, match=r"encoding=performance with .*strikes"):
         codecs.build("performance", strikes=False)

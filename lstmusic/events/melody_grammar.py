@@ -1,0 +1,256 @@
+"""The state machine of the `melody` encoding: one voice, two ids a step: what sounds, and for how long.
+
+A tune is a BOS group, two header groups (METER and KEY; TEMPO and POSITION, the first note's place in its bar), music
+groups and an EOS group. A music group is PITCH, HOLD or REST with its DURATION, or METER with KEY where one of them
+changes. After the longest DURATION and after a change, HOLD goes on with the note and REST with the silence, and only
+there; a tune begins and ends with a note; a change changes something. So every tune has exactly one spelling.
+
+The task is folk-rnn's (Sturm, Santos, Ben-Tal and Korshunova, 2016); the events and their grouping are ours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lstmusic.events.chorale_grammar import UNKNOWN_KEY
+from lstmusic.events.grammar import Context, Grammar
+from lstmusic.events.vocabulary import Vocabulary
+
+GROUP_SIZE = 2
+STEPS_PER_QUARTER = 12  # holds 16ths, 32nds of a pair together, and triplets of 8ths and 16ths
+NUM_PITCHES = 128
+MAX_DURATION = 16 * STEPS_PER_QUARTER
+LOWEST_QPM, HIGHEST_QPM = 20, 320
+METERS = (
+    *((4, 4), (3, 4), (2, 4), (1, 4), (5, 4), (6, 4), (7, 4)),
+    *((2, 2), (3, 2), (4, 2), (5, 2), (6, 2), (2, 1), (3, 1), (4, 1)),
+    *((2, 8), (3, 8), (4, 8), (5, 8), (6, 8), (7, 8), (9, 8), (12, 8)),
+)
+BAR_STEPS = np.array([n * 4 * STEPS_PER_QUARTER // d for n, d in METERS])
+# Eighths that come in threes make a beat of three.
+BEAT_STEPS = np.array([(3 if d == 8 and n % 3 == 0 else 1) * 4 * STEPS_PER_QUARTER // d for n, d in METERS])
+STRAIN_BARS = 8  # folk tunes are made of strains of eight bars
+WIDEST_INTERVAL = 12
+
+METER_AND_KEY, TEMPO_AND_POSITION, MUSIC, DONE = range(4)  # phases
+HEADER, NOTE, HOLD, REST, CHANGE, END = range(6)  # what a group is
+STATE = np.dtype(
+    [
+        ("phase", "i1"),
+        ("member", "i1"),
+        ("group", "i1"),  # what the group at hand is, or between groups the one before
+        ("meter", "i1"),  # -1 until its id has come; likewise the three below
+        ("key", "i1"),
+        ("tempo", "<i2"),
+        ("position", "<i2"),
+        ("step", "<i4"),  # steps of music completed
+        ("origin", "<i4"),  # where the bars of this meter are counted from; before 0 with a pickup
+        ("bars", "<i4"),  # whole bars completed at the origin; -1 with a pickup, which is none
+        ("duration", "<i2"),  # the last DURATION; 0: none yet
+        ("pitch", "<i2"),  # the last pitch struck, -1: none yet; likewise the one before it
+        ("pitch_before", "<i2"),
+        ("sounding", "?"),  # a note sounds, rather than a rest
+    ]
+)
+UNKNOWN_YET = ("meter", "key", "tempo", "position", "pitch", "pitch_before")
+
+VOCABULARY = Vocabulary(
+    [
+        ("BOS", 0, 0),
+        ("EOS", 0, 0),
+        ("HOLD", 0, 0),
+        ("REST", 0, 0),
+        ("PITCH", 0, NUM_PITCHES - 1),
+        ("DURATION", 1, MAX_DURATION),
+        ("METER", 0, len(METERS) - 1),
+        ("KEY", 0, UNKNOWN_KEY),
+        ("TEMPO", LOWEST_QPM, HIGHEST_QPM),
+        ("POSITION", 0, int(BAR_STEPS.max()) - 1),
+    ]
+)
+EOS, HOLD_ID, REST_ID = (VOCABULARY.id(kind) for kind in ("EOS", "HOLD", "REST"))
+PITCHES, DURATIONS, METER_IDS, KEYS, TEMPI, POSITIONS = (
+    VOCABULARY.slice_of(kind) for kind in ("PITCH", "DURATION", "METER", "KEY", "TEMPO", "POSITION")
+)
+MUSIC_KINDS = {NOTE: "PITCH", HOLD: "HOLD", REST: "REST", CHANGE: "METER", END: "EOS"}
+
+
+def kinds_of(ids: np.ndarray) -> np.ndarray:
+    """What a group of music is, by its first id; HEADER for an id that begins none."""
+    kinds = np.full(np.shape(ids), HEADER)
+    for kind, name in MUSIC_KINDS.items():
+        kinds[VOCABULARY.is_kind(name, ids)] = kind
+    return kinds
+
+
+def _before(values: np.ndarray, where: np.ndarray, otherwise: int, back: int = 1) -> np.ndarray:
+    """For each place of int [N]: the value at the last marked place strictly before it, or at the `back`-th last."""
+    known = np.r_[np.full(back, otherwise), values[where]]
+    return known[np.cumsum(where) - where]
+
+
+class MelodyGrammar(Grammar):
+    """See the module."""
+
+    vocabulary = VOCABULARY
+    group_size = GROUP_SIZE
+    num_flags = 0
+    feature_sizes = {  # noqa: RUF012 (a constant)
+        "slot": 10,
+        "meter": len(METERS) + 1,
+        "key": UNKNOWN_KEY + 2,
+        "place_in_bar": int(BAR_STEPS.max()),
+        "place_in_beat": int(BEAT_STEPS.max()),
+        "bar_in_strain": STRAIN_BARS,
+        "pitch": NUM_PITCHES + 1,
+        "degree": 13,
+        "interval": 2 * WIDEST_INTERVAL + 2,
+        "duration": MAX_DURATION + 1,
+        "sounding": 2,
+    }
+
+    def start(self, batch: int) -> np.ndarray:
+        state = np.zeros(batch, STATE)
+        for name in UNKNOWN_YET:
+            state[name] = -1
+        return state
+
+    def advance(self, state: np.ndarray, ids: np.ndarray) -> None:
+        ids = np.asarray(ids, np.int64)
+        first, second = state["member"] == 0, state["member"] == 1
+        music = state["phase"] == MUSIC
+        kind = np.where(music & first, kinds_of(ids), HEADER)
+        self._turn(state, ids, kind == CHANGE)
+        for name in ("meter", "key", "tempo", "position"):
+            here = VOCABULARY.is_kind(name.upper(), ids)
+            state[name][here] = VOCABULARY.values(name.upper(), ids[here])
+        pickup = VOCABULARY.is_kind("POSITION", ids) & (state["position"] > 0)
+        state["origin"][pickup] = -state["position"][pickup]
+        state["bars"][pickup] = -1
+        struck = kind == NOTE
+        state["pitch_before"][struck] = state["pitch"][struck]
+        state["pitch"][struck] = ids[struck] - PITCHES.start
+        lasting = np.isin(kind, (NOTE, HOLD, REST))
+        state["sounding"][lasting] = kind[lasting] != REST
+        state["group"] = np.where(music & first, kind, state["group"])
+        timed = VOCABULARY.is_kind("DURATION", ids)
+        state["duration"][timed] = VOCABULARY.values("DURATION", ids[timed])
+        state["step"][timed] += state["duration"][timed]
+        state["phase"] += second & (~music | (state["group"] == END)) & (state["phase"] < DONE)
+        state["member"] = first
+
+    @staticmethod
+    def _turn(state: np.ndarray, ids: np.ndarray, change: np.ndarray) -> None:
+        """A new meter begins a bar, whether or not the bar before it is whole."""
+        turned = change & (VOCABULARY.values("METER", ids) != state["meter"])
+        bars = -(-(state["step"] - state["origin"]) // _of_meter(BAR_STEPS, state))
+        state["bars"][turned] += bars[turned]
+        state["origin"][turned] = state["step"][turned]
+
+    def trajectory(self, ids: np.ndarray) -> np.ndarray:
+        ids = np.asarray(ids, np.int64)
+        place, state = np.arange(len(ids)), self.start(len(ids))
+        state["member"] = np.where(place < GROUP_SIZE, 0, place % GROUP_SIZE)
+        ended = _before(place, (ids == EOS) & (place % GROUP_SIZE == 1), len(ids)) < place
+        state["phase"] = np.where(ended, DONE, np.clip(place // GROUP_SIZE - 1, METER_AND_KEY, MUSIC))
+        music = place >= 3 * GROUP_SIZE
+        kind = np.where(music & (place % GROUP_SIZE == 0), kinds_of(ids), HEADER)
+        state["group"] = _before(kind, music & (place % GROUP_SIZE == 0), HEADER)
+        for name in ("meter", "key", "tempo", "position"):
+            here = VOCABULARY.is_kind(name.upper(), ids)
+            state[name] = _before(VOCABULARY.values(name.upper(), ids), here, -1)
+        lasting = np.isin(kind, (NOTE, HOLD, REST))
+        state["sounding"] = _before((kind != REST).astype(np.int64), lasting, 0)
+        for back, name in enumerate(("pitch", "pitch_before"), start=1):
+            state[name] = _before(ids - PITCHES.start, kind == NOTE, -1, back)
+        timed = VOCABULARY.is_kind("DURATION", ids)
+        duration = VOCABULARY.values("DURATION", ids)
+        state["duration"] = _before(duration, timed, 0)
+        state["step"] = np.cumsum(np.where(timed, duration, 0)) - np.where(timed, duration, 0)
+        state["origin"] = np.where(state["position"] > 0, -state["position"], 0)
+        state["bars"] = -(state["position"] > 0).astype(np.int64)
+        for at in np.flatnonzero(kind == CHANGE):
+            row = state[at : at + 1].copy()
+            self._turn(row, ids[at : at + 1], np.ones(1, bool))
+            state["origin"][at + 1 :], state["bars"][at + 1 :] = row["origin"], row["bars"]
+        return state
+
+    def allowed(self, state: np.ndarray) -> np.ndarray:
+        mask = np.zeros((*state.shape, len(VOCABULARY)), bool)
+        phase, first, kind = state["phase"], state["member"] == 0, state["group"]
+        headers = ((METER_AND_KEY, METER_IDS, KEYS), (TEMPO_AND_POSITION, TEMPI, POSITIONS))
+        for header, one, two in headers:
+            mask[..., one] = ((phase == header) & first)[..., None]
+            mask[..., two] = ((phase == header) & ~first)[..., None]
+        mask[..., POSITIONS] &= np.arange(BAR_STEPS.max()) < _of_meter(BAR_STEPS, state)[..., None]
+        begun = (phase == MUSIC) & first
+        later, changed = begun & (state["pitch"] >= 0), kind == CHANGE
+        cut = changed | (state["duration"] == MAX_DURATION)  # so that what lasts may last on
+        mask[..., PITCHES] = begun[..., None]
+        mask[..., HOLD_ID] = later & state["sounding"] & cut
+        mask[..., REST_ID] = later & (state["sounding"] | cut)
+        mask[..., METER_IDS] |= (later & ~changed)[..., None] & self._meters(state)
+        second = (phase == MUSIC) & ~first
+        mask[..., DURATIONS] = (second & np.isin(kind, (NOTE, HOLD, REST)))[..., None]
+        mask[..., KEYS] |= (second & changed)[..., None] & self._keys(state)
+        mask[..., EOS] = (later & state["sounding"] & ~changed) | (second & (kind == END)) | (phase == DONE)
+        return mask
+
+    @staticmethod
+    def _meters(state: np.ndarray) -> np.ndarray:
+        """bool [..., meters]: those that a change may name: any, but before the first bar line only the one that is."""
+        line = state["origin"] + np.where(state["origin"] < 0, _of_meter(BAR_STEPS, state), 0)
+        same = np.arange(len(METERS)) == state["meter"][..., None]
+        return same | (state["step"] >= line)[..., None]
+
+    @staticmethod
+    def _keys(state: np.ndarray) -> np.ndarray:
+        """bool [..., keys]: those that a change may name: another one unless the meter is new; never "unknown" again."""
+        keys = np.arange(UNKNOWN_KEY + 1)
+        same = keys == state["key"][..., None]
+        turned = (state["origin"] == state["step"])[..., None]
+        return np.where(same, turned, keys != UNKNOWN_KEY)
+
+    def closing(self, state: np.ndarray) -> np.ndarray:
+        mask = self.allowed(state)
+        between = (state["phase"] == MUSIC) & (state["member"] == 0)
+        end, strike = np.zeros((2, len(VOCABULARY)), bool)
+        end[EOS] = strike[PITCHES] = True
+        ready = mask[..., EOS]
+        mask[between & ready] = end
+        mask[between & ~ready] = strike  # a tune ends with a note
+        return mask
+
+    def features(self, state: np.ndarray) -> Context:
+        phase, member, kind = state["phase"], state["member"], state["group"]
+        music = phase == MUSIC
+        slot = np.where(music, np.where(member == 0, 4, 4 + kind), 2 * phase + member)
+        slot = np.where(phase == DONE, 4 + END, slot)
+        since = np.where(music, state["step"] - state["origin"], 0)
+        bar = _of_meter(BAR_STEPS, state)
+        known = (state["key"] >= 0) & (state["key"] < UNKNOWN_KEY) & (state["pitch"] >= 0)
+        degree = np.where(known, (state["pitch"] - state["key"] % 12) % 12, 12)
+        leap = np.clip(state["pitch"] - state["pitch_before"], -WIDEST_INTERVAL, WIDEST_INTERVAL)
+        interval = np.where(state["pitch_before"] >= 0, leap + WIDEST_INTERVAL + 1, 0)
+        columns = [slot, state["meter"] + 1, state["key"] + 1]
+        columns += [
+            since % bar,
+            since % bar % _of_meter(BEAT_STEPS, state),
+            (state["bars"] + since // bar) % STRAIN_BARS,
+        ]
+        columns += [state["pitch"] + 1, degree, interval, state["duration"], state["sounding"]]
+        return Context(np.stack(columns, axis=-1).astype(np.int16), np.zeros((*state.shape, 0), bool))
+
+    def finished(self, state: np.ndarray) -> np.ndarray:
+        return state["phase"] == DONE
+
+    def length(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # Bars are counted from the first bar line: a pickup is part of none.
+        bars = state["bars"] + (state["step"] - state["origin"]) / _of_meter(BAR_STEPS, state)
+        seconds_per_step = 60.0 / STEPS_PER_QUARTER / np.maximum(state["tempo"], LOWEST_QPM)
+        return np.maximum(bars, 0), state["step"] * seconds_per_step
+
+
+def _of_meter(steps: np.ndarray, state: np.ndarray) -> np.ndarray:
+    """BAR_STEPS or BEAT_STEPS of each state's meter; of the first one where it is not known yet."""
+    return steps[np.clip(state["meter"], 0, len(METERS) - 1)]

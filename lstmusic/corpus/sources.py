@@ -152,7 +152,7 @@ def read_piece(ref: PieceRef) -> Score:
     if ref.kind == "midi":
         from lstmusic.score import midi
 
-        score = midi.read_bulk(Path(ref.place))
+        score = midi.read(Path(ref.place))
         _check_whole(Path(ref.place))
         return score
     if ref.kind == "notation":

@@ -1,313 +1,225 @@
-"""MIDI files <-> Score. mido reads for a person, symusic reads in bulk; both give the same Score, in canonical form.
+"""MIDI files <-> Score.
 
-How a file becomes a Score, by either reader:
+What decides where a file leaves room, as most programs decide it:
 
-- A track is what one MIDI track plays on one channel with one program, named by its MIDI track; in the order of MIDI
-  tracks, channels and programs. Channel 10 is the drum kit. A program change holds within its own MIDI track.
+- A track is what one MIDI track plays on one channel with one program. Program and sustain pedal hold within their own
+  MIDI track and channel.
 - A note-off ends the earliest note of its pitch and channel that still sounds in its MIDI track. A note without an end
-  is dropped; a note without a length lasts one tick.
+  sounds until the next onset of its pitch there, the end of the MIDI track, or a whole note later, whichever is first; a
+  note without a length lasts one tick.
 - Tempo, meter and key are taken from every MIDI track; what MIDI cannot mean (a tempo of 0, nine sharps) is dropped.
 - The incomplete bar at the beginning is told by a text event, `lstmusic:pickup=TICKS`; other programs ignore it.
 """
 
 from __future__ import annotations
 
-import io
-import re
-import struct
-from collections import defaultdict, deque
 from pathlib import Path
 
-import mido
 import numpy as np
-from mido.midifiles.meta import KeySignatureError
 
-from lstmusic.errors import OutputError, ReadError
-from lstmusic.files import whole
+from lstmusic.errors import ReadError
+from lstmusic.score import midi_events
 from lstmusic.score.files import read_bytes
+from lstmusic.score.midi_events import Events
+from lstmusic.score.midi_writer import longest_tick, write
 from lstmusic.score.pretty import PICKUP_TEXT, from_pretty_midi, to_pretty_midi, writable_meters
+from lstmusic.score.remarks import Remarks
 from lstmusic.score.score import (
+    DEFAULT_METER,
+    DEFAULT_US_PER_QUARTER,
     DRUM_CHANNEL,
     KEY_DTYPE,
-    MAX_US_PER_QUARTER,
     NOTE_DTYPE,
-    SHARPS,
+    PEDAL_DTYPE,
+    SUSTAIN,
     TEMPO_DTYPE,
     Score,
     Track,
+    settled,
+    settled_pedals,
+    sorted_notes,
     table,
 )
 
-__all__ = ["from_pretty_midi", "longest_tick", "read", "read_bulk", "to_pretty_midi", "write"]
+__all__ = ["from_pretty_midi", "longest_tick", "read", "to_pretty_midi", "write"]
 
-MELODIC_CHANNELS = tuple(channel for channel in range(16) if channel != DRUM_CHANNEL)
-LONGEST_DELTA = 2**28 - 1  # ticks; four bytes of seven bits are all that a MIDI file has for a time
-LONGEST_PIECE = 50_000  # quarters, seven hours at 120 a minute; what goes on for longer is a damaged file
-ENDLESS = 2**40  # ticks
-MAP_COLUMNS = {"tempo": 2, "meter": 3, "key": 3}
-PICKUP_EVENT = re.compile(rb"\xff\x01(.)" + PICKUP_TEXT.encode() + rb"(\d{1,9})", re.DOTALL)
-# A key signature of two bytes that are not -7..7 sharps and major or minor
-BAD_KEY_EVENT = re.compile(rb"\xff\x59\x02(?=[\x08-\xf8]|.[\x02-\xff])", re.DOTALL)
-UNKNOWN_KEY_EVENT = b"\xff\x7f\x02"
-
-# The names mido has for 7 flats to 7 sharps
-MAJOR_NAMES = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
-MINOR_NAMES = ("Abm", "Ebm", "Bbm", "Fm", "Cm", "Gm", "Dm", "Am", "Em", "Bm", "F#m", "C#m", "G#m", "D#m", "A#m")
+UNENDED_QUARTERS = 4  # how long a note without an end sounds at most
+LYRICS_AND_MARKERS = (5, 6, 7)
+TEXT, NAME, TEMPO, METER, KEY = 0x01, 0x03, 0x51, 0x58, 0x59
 
 
-def read(path: Path) -> Score:
-    """Read one MIDI file in pure Python: nothing that is in it can take the process down.
-
-    Raises:
-        ReadError: the file is not MIDI, is torn, absurdly long, or holds no notes.
-    """
-    data = _midi_bytes(path)
-    try:
-        try:
-            file = mido.MidiFile(file=io.BytesIO(data), clip=True)
-        except KeySignatureError:
-            # Only the notation of the key is lost: the event is given a type that nobody reads.
-            file = mido.MidiFile(file=io.BytesIO(BAD_KEY_EVENT.sub(UNKNOWN_KEY_EVENT, data)), clip=True)
-    except Exception as error:  # mido lets whatever its parser trips over through: IndexError, ValueError, OSError...
-        reason = str(error) or type(error).__name__
-        raise ReadError(f"{path}: torn or damaged ({reason}), expected a whole MIDI file") from error
-    tracks: list[Track] = []
-    rows: list[tuple[int, ...]] = []
-    events: dict[str, list] = {what: [] for what in MAP_COLUMNS}
-    texts: list[tuple[int, str]] = []
-    for midi_track in file.tracks:
-        name, parts = _walk(midi_track, events, texts)
-        for channel, program in sorted(parts):
-            rows.extend((*row, len(tracks)) for row in parts[channel, program])
-            tracks.append(Track(program, channel == DRUM_CHANNEL, name))
-    texts = [text for text in texts if not text[1].startswith(PICKUP_TEXT)]
-    # A torn tick may have any number of bytes; what is far beyond every limit must still fit its table.
-    maps = {what: _bounded(found, MAP_COLUMNS[what]) for what, found in events.items()}
-    return _score(path, data, tracks, _bounded(rows, 5), maps, texts)
-
-
-def _bounded(rows: list, columns: int) -> np.ndarray:
-    """Rows of integers of any size as int64 [K, columns]."""
-    return np.array(rows, dtype=object).reshape(-1, columns).clip(max=ENDLESS).astype(np.int64)
-
-
-def read_bulk(path: Path) -> Score:
-    """What `read` gives, a hundred times faster, without the texts. symusic may kill the process: only for workers.
-
-    Raises:
-        ReadError: the file is not MIDI, is torn, absurdly long, or holds no notes.
-    """
-    import symusic
-
-    data = _midi_bytes(path)
-    try:
-        file = symusic.Score.from_midi(data)
-    except Exception as error:  # symusic raises RuntimeError, ValueError or UnicodeError
-        raise ReadError(f"{path}: torn or damaged ({error}), expected a whole MIDI file") from error
-    parts = [part for part in file.tracks if len(part.notes)]
-    fields = ("time", "duration", "pitch", "velocity")
-    columns = [[rows[field].astype(np.int64) for field in fields] for rows in (part.notes.numpy() for part in parts)]
-    tables = [np.stack([*column, np.full(len(column[0]), k)], axis=1) for k, column in enumerate(columns)]
-    notes = np.concatenate([np.zeros((0, 5), np.int64), *tables])
-    tempi, meters, keys = (rows.numpy() for rows in (file.tempos, file.time_signatures, file.key_signatures))
-    maps = {
-        "tempo": np.stack([tempi["time"], tempi["mspq"]], axis=1).astype(np.int64),
-        "meter": np.stack([meters[name].astype(np.int64) for name in ("time", "numerator", "denominator")], axis=1),
-        "key": np.stack([keys[name].astype(np.int64) for name in ("time", "key", "tonality")], axis=1),
-    }
-    if _is_ambiguous(parts, notes, maps):
-        return read(path)
-    tracks = [Track(part.program, part.is_drum, part.name) for part in parts]
-    return _score(path, data, tracks, notes, maps, [])
-
-
-def _pickup_tick(data: bytes) -> int:
-    """What the pickup event of a file says; its length counts, since the next byte may look like one more digit."""
-    event = PICKUP_EVENT.search(data)
-    digits = event[2][: max(0, event[1][0] - len(PICKUP_TEXT))] if event else b""
-    return int(digits or b"0")
-
-
-def write(score: Score, path: Path) -> None:
-    """Write a MIDI file, whole or not at all, the same bytes for the same Score; `read` gives `score.canonical()`.
-
-    Raises:
-        OutputError: the file cannot be written, or the music is too long for MIDI.
-    """
-    score = score.canonical()
-    last_tick = max([score.end_tick, *(tick for tick, _ in _conductor_events(score))])
-    if last_tick > longest_tick(score.ticks_per_quarter):
-        limit = longest_tick(score.ticks_per_quarter)
-        raise OutputError(f"{path}: the music lasts {last_tick} ticks, expected at most {limit}")
-    file = mido.MidiFile(ticks_per_beat=score.ticks_per_quarter, charset="utf-8")
-    file.tracks.append(_relative(_conductor_events(score)))
-    for k, channel in enumerate(_channels(score.tracks)):
-        file.tracks.append(_relative(_track_events(score.tracks[k], channel, score.notes[score.notes["track"] == k])))
-    data = io.BytesIO()
-    file.save(file=data)
-    with whole(path) as beside:
-        beside.write_bytes(data.getvalue())
-
-
-def longest_tick(ticks_per_quarter: int) -> int:
-    """The last tick that a file of this resolution may reach."""
-    return min(LONGEST_PIECE * ticks_per_quarter, LONGEST_DELTA)
-
-
-def _midi_bytes(path: Path) -> bytes:
-    """The bytes of a file that at least begins as a MIDI file in ticks per quarter does."""
-    data = read_bytes(path)
-    if len(data) < 14 or data[:4] != b"MThd":
-        raise ReadError(f"{path}: begins with {data[:16]!r}, expected b'MThd' and the rest of a MIDI file")
-    (division,) = struct.unpack(">h", data[12:14])
-    if division < 1:
-        raise ReadError(f"{path}: time division {division}, expected ticks per quarter (1 to 32767)")
-    return data
-
-
-def _walk(midi_track: mido.MidiTrack, maps: dict[str, list], texts: list) -> tuple[str, dict[tuple[int, int], list]]:
-    """The name of a MIDI track and, by (channel, program), its notes as (onset, duration, pitch, velocity).
-
-    What its meta events say is appended to `maps` and `texts`, with absolute ticks.
-    """
-    tick, name, programs = 0, "", [0] * 16
-    # (channel, pitch) -> notes as (onset, velocity, program), the earliest first
-    sounding: defaultdict[tuple[int, int], deque] = defaultdict(deque)
-    parts = defaultdict(list)
-    for event in midi_track:
-        tick += event.time
-        kind = event.type
-        if kind == "note_on" and event.velocity:
-            sounding[event.channel, event.note].append((tick, event.velocity, programs[event.channel]))
-        elif kind in ("note_on", "note_off"):
-            if waiting := sounding[event.channel, event.note]:
-                onset, velocity, program = waiting.popleft()
-                parts[event.channel, program].append((onset, tick - onset, event.note, velocity))
-        elif kind == "program_change":
-            programs[event.channel] = event.program
-        elif kind == "set_tempo":
-            maps["tempo"].append((tick, event.tempo))
-        elif kind == "time_signature":
-            # The exponent is a byte: 2 ** 255 would not fit a table
-            maps["meter"].append((tick, event.numerator, min(event.denominator, 256)))
-        elif kind == "key_signature":
-            minor = event.key.endswith("m")
-            maps["key"].append((tick, (MINOR_NAMES if minor else MAJOR_NAMES).index(event.key) - 7, minor))
-        elif kind == "track_name":
-            name = _decoded(event.name)
-        elif kind == "text":
-            texts.append((tick, _decoded(event.text)))
-    return name, parts
-
-
-def _decoded(latin1: str) -> str:
-    """What mido read as Latin-1: MIDI names no encoding, so UTF-8 where it is that."""
-    try:
-        return latin1.encode("latin-1").decode("utf-8")
-    except UnicodeDecodeError:
-        return latin1
-
-
-def _is_ambiguous(parts: list, notes: np.ndarray, maps: dict[str, np.ndarray]) -> bool:
-    """Whether symusic lost what decides: the order of events in one tick, a name not in UTF-8, a wrong byte."""
-    for rows in maps.values():
-        distinct = np.unique(rows, axis=0)
-        if len(np.unique(distinct[:, 0])) < len(distinct):
-            return True
-    return any("\ufffd" in part.name for part in parts) or bool((notes[:, 2:4] < 0).any())
-
-
-def _score(path: Path, data: bytes, tracks: list, notes: np.ndarray, maps: dict[str, np.ndarray], texts: list) -> Score:
-    """The canonical Score of what a reader found.
+def read(path: Path, remarks: Remarks | None = None, data: bytes | None = None) -> Score:
+    """Read one MIDI file. Nothing that is in it can take the process down.
 
     Args:
-        path: for messages.
-        data: the file, for its resolution and pickup.
-        tracks: what the notes' last column points to.
-        notes: int64 [N, 5]: onset_tick, duration_tick, pitch, velocity, track.
-        maps: int64 [K, ...]: "tempo" (tick, microseconds), "meter" (tick, over, under), "key" (tick, sharps, minor).
-        texts: (tick, text).
+        path: the file.
+        remarks: gathers what was mended and what a Score cannot hold.
+        data: the file's bytes, where they are at hand (a member of an archive); `path` is then only its name.
+
+    Raises:
+        ReadError: the file is not MIDI, is torn, absurdly long, or holds no notes.
     """
+    remarks = Remarks() if remarks is None else remarks
+    events = midi_events.parse(read_bytes(path) if data is None else data, str(path), remarks)
+    notes, part_of, parts = _notes(events, remarks)
     if not len(notes):
         raise ReadError(f"{path}: no notes, expected music")
-    (ticks_per_quarter,) = struct.unpack(">h", data[12:14])
-    ticks = np.concatenate([notes[:, 0] + notes[:, 1], notes[:, 0], *(rows[:, 0] for rows in maps.values())])
-    limit = longest_tick(ticks_per_quarter)
-    if ticks.max() > limit or ticks.min() < 0:
-        raise ReadError(f"{path}: reaches tick {ticks.max()}, expected at most {limit}")
-    onset, duration, pitch, velocity, track = notes.T
+    limit = longest_tick(events.ticks_per_quarter)
+    end_tick = int((notes["onset_tick"] + notes["duration_tick"]).max())
+    if end_tick > limit:
+        raise ReadError(f"{path}: reaches tick {end_tick}, expected at most {limit}")
+    names = {track: _decoded(payload) for _, track, kind, payload in reversed(events.metas) if kind == NAME}
+    tracks = [Track(program, channel == DRUM_CHANNEL, names.get(track, "")) for track, channel, program in parts]
+    texts = [(tick, _decoded(payload)) for tick, _, kind, payload in events.metas if kind == TEXT and tick <= limit]
+    pickups = [text.removeprefix(PICKUP_TEXT) for _, text in texts if text.startswith(PICKUP_TEXT)]
     return Score(
-        notes=table(NOTE_DTYPE, onset, np.maximum(duration, 1), pitch, velocity, track),
+        notes=notes,
         tracks=tuple(tracks),
-        **_meaningful(maps),
-        ticks_per_quarter=ticks_per_quarter,
-        texts=tuple(texts),
-        pickup_tick=_pickup_tick(data),
-    ).canonical()
+        pedals=_pedals(events, part_of, limit, remarks),
+        **_maps(events, limit, remarks),
+        ticks_per_quarter=events.ticks_per_quarter,
+        texts=tuple(sorted((text for text in texts if not text[1].startswith(PICKUP_TEXT)), key=lambda text: text[0])),
+        pickup_tick=int(pickups[0][:9]) if pickups and pickups[0].isdecimal() else 0,
+    )
 
 
-def _meaningful(maps: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The maps of a Score, without the rows that mean nothing in MIDI."""
-    tempo, (key_tick, sharps, minor) = maps["tempo"], maps["key"].reshape(-1, 3).T
-    tempo = tempo[(tempo[:, 1] > 0) & (tempo[:, 1] <= MAX_US_PER_QUARTER)]
-    known = (np.abs(sharps) <= 7) & ((minor == 0) | (minor == 1))
-    tonic = (7 * sharps + np.where(minor, 9, 0)) % 12
+def _notes(events: Events, remarks: Remarks) -> tuple[np.ndarray, np.ndarray, list[tuple[int, int, int]]]:
+    """The notes [N] in canonical order, the part of each (MIDI track, channel) and the parts themselves.
+
+    Returns:
+        notes; for each part its MIDI track and channel as one number, int64 [parts]; parts as (track, channel, program).
+    """
+    kind = events.status & 0xF0
+    place = events.track * 16 + (events.status & 0x0F)
+    is_on = (kind == midi_events.NOTE_ON) & (events.data2 > 0)
+    is_note = is_on | (kind == midi_events.NOTE_OFF) | (kind == midi_events.NOTE_ON)
+    which = np.flatnonzero(is_note)
+    key = place[which] * 128 + events.data1[which]
+    order = np.argsort(key, kind="stable")
+    on, off = _paired(key[order], is_on[which][order])
+    onset, end = which[order[on]], np.where(off >= 0, which[order[off]], -1)
+    onset_tick, end_tick = events.tick[onset], events.tick[end]
+    if (end < 0).any():
+        remarks.repairs["notes without an end given one"] += int((end < 0).sum())
+        following = np.append(key[order[on]][1:] == key[order[on]][:-1], False)[: len(on)]
+        next_onset = np.where(following, np.append(onset_tick[1:], 0)[: len(on)], np.iinfo(np.int64).max)
+        longest = onset_tick + UNENDED_QUARTERS * events.ticks_per_quarter
+        given = np.minimum(np.minimum(next_onset, longest), events.end_tick[events.track[onset]])
+        end_tick = np.where(end < 0, given, end_tick)
+    program = _programs(events, kind, place, onset)
+    part_of, part = np.unique(place[onset] * 128 + program, return_inverse=True)
+    duration = np.maximum(end_tick - onset_tick, 1)
+    notes = table(NOTE_DTYPE, onset_tick, duration, events.data1[onset], events.data2[onset], part)
+    parts = [(code >> 11, code >> 7 & 15, code & 127) for code in part_of.tolist()]
+    return sorted_notes(notes), part_of >> 7, parts
+
+
+def _paired(key: np.ndarray, is_on: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each note-on [N] with the note-off that ends it (-1: none), first in first out per key.
+
+    Args:
+        key: int64 [K], sorted; MIDI track, channel and pitch of each note-on and note-off, in order of time for each key.
+        is_on: bool [K].
+    """
+    first = np.r_[True, key[1:] != key[:-1]][: len(key)]
+    group = np.cumsum(first) - 1
+    # How many sound, were note-offs without a note to count too; shifted so that each key's lowest is its own.
+    total = np.cumsum(np.where(is_on, 1, -1))
+    floor = -(group + 1) * (2 * len(key) + 2)
+    sounding = total - np.r_[0, total][np.flatnonzero(first)][group] + floor
+    lowest = np.minimum.accumulate(np.minimum(sounding, floor))
+    idle = ~is_on & (sounding == lowest) & (np.r_[0, lowest][: len(key)] != lowest) & (sounding < floor)
+    on, off = np.flatnonzero(is_on), np.flatnonzero(~is_on & ~idle)
+    # The k-th note-on of a key goes with its k-th note-off that ends anything.
+    on_rank, off_rank = (_numbered(group[index], len(key)) for index in (on, off))
+    found = np.searchsorted(off_rank, on_rank)
+    paired = np.append(off_rank, -1)[found] == on_rank
+    return on, np.where(paired, np.append(off, -1)[found], -1)
+
+
+def _numbered(group: np.ndarray, size: int) -> np.ndarray:
+    """One number for each member of sorted groups [N]: its group and its place in it."""
+    return group * size + np.arange(len(group)) - np.searchsorted(group, group)
+
+
+def _programs(events: Events, kind: np.ndarray, place: np.ndarray, onset: np.ndarray) -> np.ndarray:
+    """The program in force at each note-on (numbers of events, [N])."""
+    change = np.flatnonzero(kind == midi_events.PROGRAM)
+    if not len(change):
+        return np.zeros(len(onset), np.int64)
+    size = len(kind)
+    code = place[change] * size + change
+    order = np.argsort(code)
+    last = np.searchsorted(code[order], place[onset] * size + onset) - 1
+    change = change[order[np.maximum(last, 0)]]
+    in_force = (last >= 0) & (place[change] == place[onset])
+    return np.where(in_force, events.data1[change], 0)
+
+
+def _pedals(events: Events, part_of: np.ndarray, limit: int, remarks: Remarks) -> np.ndarray:
+    """The sustain pedal of every part; other controllers are counted."""
+    kind, place = events.status & 0xF0, events.track * 16 + (events.status & 0x0F)
+    control = np.flatnonzero(kind == midi_events.CONTROL)
+    is_pedal = events.data1[control] == SUSTAIN
+    for what, count in (
+        ("controller changes left out", int((~is_pedal).sum())),
+        ("pitch bends left out", int((kind == midi_events.BEND).sum())),
+        ("aftertouch left out", int(((kind == midi_events.AFTERTOUCH) | (kind == midi_events.PRESSURE)).sum())),
+        ("lyrics and markers left out", sum(meta[2] in LYRICS_AND_MARKERS for meta in events.metas)),
+    ):
+        if count:
+            remarks.losses[what] += count
+    pedal = control[is_pedal]
+    pedal = pedal[events.tick[pedal] <= limit]
+    if not len(pedal):
+        return np.zeros(0, PEDAL_DTYPE)
+    rows = [
+        table(PEDAL_DTYPE, events.tick[mine], part, events.data2[mine] >= 64)
+        for part, code in enumerate(part_of.tolist())
+        for mine in [pedal[place[pedal] == code]]
+    ]
+    return settled_pedals(np.concatenate(rows))
+
+
+def _maps(events: Events, limit: int, remarks: Remarks) -> dict[str, np.ndarray]:
+    """The tempo, meter and key map, without the rows that mean nothing in MIDI."""
+    rows: dict[int, list[tuple[int, ...]]] = {TEMPO: [], METER: [], KEY: []}
+    far = 0
+    for tick, _, kind, payload in events.metas:
+        if kind in rows and tick > limit:
+            far += 1
+        elif kind == TEMPO:
+            rows[kind].append((tick, int.from_bytes(payload[:3], "big")))
+        elif kind == METER:
+            over, exponent = payload[:2] if len(payload) > 1 else (0, 0)
+            rows[kind].append((tick, over, 2 ** min(exponent, 8)))
+        elif kind == KEY:
+            sharps, minor = payload[:2] if len(payload) > 1 else (8, 0)
+            rows[kind].append((tick, sharps - 256 * (sharps > 127), minor))
+    tempo, meter, key = (
+        np.array(rows[k], np.int64).reshape(-1, width) for k, width in ((TEMPO, 2), (METER, 3), (KEY, 3))
+    )
+    known_tempo = tempo[tempo[:, 1] > 0]
+    known_meter = writable_meters(*meter.T)
+    tick, sharps, minor = key[(np.abs(key[:, 1]) <= 7) & (key[:, 2] <= 1)].T
+    for what, count in (
+        ("tempi of no meaning dropped", len(tempo) - len(known_tempo)),
+        ("meters of no meaning dropped", len(meter) - len(known_meter)),
+        ("keys of no meaning dropped", len(key) - len(tick)),
+        ("tempi, meters and keys far beyond the music cut", far),
+    ):
+        if count:
+            remarks.repairs[what] += count
     return {
-        "tempi": table(TEMPO_DTYPE, *tempo.T),
-        "meters": writable_meters(*maps["meter"].T),
-        "keys": table(KEY_DTYPE, key_tick[known], tonic[known], minor[known]),
+        "tempi": settled(table(TEMPO_DTYPE, *known_tempo.T), DEFAULT_US_PER_QUARTER),
+        "meters": settled(known_meter, *DEFAULT_METER),
+        "keys": settled(table(KEY_DTYPE, tick, (7 * sharps + np.where(minor, 9, 0)) % 12, minor)),
     }
 
 
-def _conductor_events(score: Score) -> list[tuple[int, mido.MetaMessage]]:
-    """(tick, event) of all that holds for the whole piece, by tick."""
-    events = [(tick, mido.MetaMessage("set_tempo", tempo=us)) for tick, us in score.tempi.tolist()]
-    for tick, over, under in score.meters.tolist():
-        events.append((tick, mido.MetaMessage("time_signature", numerator=over, denominator=under)))
-    for tick, tonic, minor in score.keys.tolist():
-        # a minor key has the signature of the major key three semitones above
-        name = MINOR_NAMES[SHARPS[(tonic + 3) % 12] + 7] if minor else MAJOR_NAMES[SHARPS[tonic] + 7]
-        events.append((tick, mido.MetaMessage("key_signature", key=name)))
-    if score.pickup_tick:
-        events.append((0, mido.MetaMessage("text", text=f"{PICKUP_TEXT}{score.pickup_tick}")))
-    events.extend((tick, mido.MetaMessage("text", text=text)) for tick, text in score.texts)
-    return sorted(events, key=lambda event: event[0])
-
-
-def _track_events(track: Track, channel: int, notes: np.ndarray) -> list[tuple[int, mido.MetaMessage | mido.Message]]:
-    """(tick, event) of one track, by tick; at one tick, notes end before others begin."""
-    named = [(0, mido.MetaMessage("track_name", name=track.name))] if track.name else []
-    program = [(0, mido.Message("program_change", program=track.program, channel=channel))]
-    order = np.argsort(notes["onset_tick"] + notes["duration_tick"], kind="stable")
-    ended = notes[order]
-    off_tick = (ended["onset_tick"] + ended["duration_tick"]).tolist()
-    events = [
-        (tick, mido.Message("note_off", note=pitch, velocity=0, channel=channel))
-        for tick, pitch in zip(off_tick, ended["pitch"].tolist(), strict=True)
-    ]
-    events.extend(
-        (tick, mido.Message("note_on", note=pitch, velocity=velocity, channel=channel))
-        for tick, _, pitch, velocity, _ in notes.tolist()
-    )
-    return named + program + sorted(events, key=lambda event: event[0])
-
-
-def _channels(tracks: tuple[Track, ...]) -> list[int]:
-    """A channel for each track: its own while there are enough, then one for each program, then shared in turn."""
-    melodic = [k for k, track in enumerate(tracks) if not track.drum]
-    programs = sorted({tracks[k].program for k in melodic})
-    channels = [DRUM_CHANNEL] * len(tracks)
-    for nth, k in enumerate(melodic):
-        turn = nth if len(melodic) <= len(MELODIC_CHANNELS) else programs.index(tracks[k].program)
-        channels[k] = MELODIC_CHANNELS[turn % len(MELODIC_CHANNELS)]
-    return channels
-
-
-def _relative(events: list[tuple[int, mido.MetaMessage | mido.Message]]) -> mido.MidiTrack:
-    """A MIDI track of events in order of their ticks: each with the ticks since the one before."""
-    track, last = mido.MidiTrack(), 0
-    for tick, event in events:
-        event.time = tick - last
-        track.append(event)
-        last = tick
-    return track
+def _decoded(payload: bytes) -> str:
+    """Text of a file: MIDI names no encoding, so UTF-8 where it is that, else Latin-1."""
+    try:
+        return payload.decode("utf-8")
+    except UnicodeDecodeError:
+        return payload.decode("latin-1")

@@ -16,12 +16,15 @@ from lstmusic.score.score import (
     MAX_US_PER_QUARTER,
     METER_DTYPE,
     NOTE_DTYPE,
+    PEDAL_DTYPE,
+    SUSTAIN,
     TEMPO_DTYPE,
     Score,
     TempoMap,
     Track,
     seconds_at,
     settled,
+    settled_pedals,
     sorted_notes,
     table,
     tempo_map,
@@ -67,13 +70,16 @@ def to_pretty_midi(score: Score) -> pretty_midi.PrettyMIDI:
     for note, start, end in zip(score.notes.tolist(), onset_s, offset_s, strict=True):
         _, _, pitch, velocity, track = note
         midi.instruments[track].notes.append(pretty_midi.Note(velocity, pitch, start, end))
+    for tick, track, down in score.pedals.tolist():
+        midi.instruments[track].control_changes.append(pretty_midi.ControlChange(SUSTAIN, 127 * down, at(tick)))
     return midi
 
 
 def from_pretty_midi(source: pretty_midi.PrettyMIDI) -> Score:
     """The Score of a pretty_midi object: its notes at the nearest ticks, every instrument a track.
 
-    Tempo and meter begin at tick 0, as in every Score that comes from outside; lyrics, controls and bends are left out.
+    Tempo and meter begin at tick 0, as in every Score that comes from outside; lyrics, bends and
+    controllers other than the sustain pedal are left out.
     """
     clock = _clock(source)
     notes = [
@@ -88,6 +94,13 @@ def from_pretty_midi(source: pretty_midi.PrettyMIDI) -> Score:
     pickups = [text.removeprefix(PICKUP_TEXT) for _, text in texts if text.startswith(PICKUP_TEXT)]
     keys = [(key.time, key.key_number) for key in source.key_signature_changes]
     key_s, key_number = np.array(keys, np.float64).reshape(-1, 2).T
+    pedals = [
+        (control.time, k, control.value >= 64)
+        for k, instrument in enumerate(source.instruments)
+        for control in instrument.control_changes
+        if control.number == SUSTAIN
+    ]
+    pedal_s, pedal_track, down = np.array(pedals, np.float64).reshape(-1, 3).T
     meters = [(meter.time, meter.numerator, meter.denominator) for meter in source.time_signature_changes]
     meter_s, over, under = np.array(meters, np.float64).reshape(-1, 3).T
     tick, _, seconds_per_tick = clock
@@ -98,6 +111,7 @@ def from_pretty_midi(source: pretty_midi.PrettyMIDI) -> Score:
         tempi=settled(table(TEMPO_DTYPE, tick, us_per_quarter)),
         meters=settled(writable_meters(ticks_at(clock, meter_s), over, under), *DEFAULT_METER),
         keys=settled(table(KEY_DTYPE, ticks_at(clock, key_s), key_number % 12, key_number >= 12)),
+        pedals=settled_pedals(table(PEDAL_DTYPE, ticks_at(clock, pedal_s), pedal_track, down)),
         ticks_per_quarter=int(source.resolution),
         texts=tuple(text for text in texts if not text[1].startswith(PICKUP_TEXT)),
         pickup_tick=int(pickups[0]) if pickups and pickups[0].isdigit() else 0,

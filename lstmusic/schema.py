@@ -101,14 +101,15 @@ class ParallelConfig:
 
 @dataclass
 class EncodingConfig:
-    """How music becomes ids; see conf/encoding. `strikes` belongs to `chorale` and is empty for the others."""
+    """How music becomes ids; see conf/encoding. An option that belongs to another encoding is empty."""
 
     name: str
-    strikes: bool | None = None
+    strikes: bool | None = None  # chorale
+    grouped: bool | None = None  # metrical
 
     def options(self) -> dict[str, Any]:
         """What the codec is built with."""
-        return {} if self.strikes is None else {"strikes": self.strikes}
+        return {key: value for key, value in vars(self).items() if key != "name" and value is not None}
 
 
 @dataclass

@@ -18,6 +18,17 @@ from lstmusic.events.vocabulary import Vocabulary
 CHECK_ROWS = 8192  # `allowed` makes V booleans for each id: a long piece is checked part by part
 
 
+def latest(where: np.ndarray) -> np.ndarray:
+    """For each position of bool [N]: the index of the last True strictly before it; -1 where there is none."""
+    index = np.where(where, np.arange(len(where)), -1)
+    return np.r_[-1, np.maximum.accumulate(index)[:-1]]
+
+
+def values_at(values: np.ndarray, index: np.ndarray, otherwise: int) -> np.ndarray:
+    """values[index] where the index is not negative."""
+    return np.where(index >= 0, values[np.maximum(index, 0)], otherwise)
+
+
 class Context(NamedTuple):
     """What a model may read at each token.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstmusic.events.grammar import Context, Grammar
+from lstmusic.events.grammar import Context, Grammar, latest, values_at
 from lstmusic.events.vocabulary import Vocabulary
 
 NUM_PITCHES = 128
@@ -51,17 +51,6 @@ NOTE_ONS, NOTE_OFFS, SHIFTS, VELOCITIES = (
     VOCABULARY.slice_of(kind) for kind in ("NOTE_ON", "NOTE_OFF", "TIME_SHIFT", "VELOCITY")
 )
 PITCHES = np.arange(NUM_PITCHES)
-
-
-def _latest(where: np.ndarray) -> np.ndarray:
-    """For each position of bool [N]: the index of the last True strictly before it; -1 where there is none."""
-    index = np.where(where, np.arange(len(where)), -1)
-    return np.r_[-1, np.maximum.accumulate(index)[:-1]]
-
-
-def _at(values: np.ndarray, index: np.ndarray, otherwise: int) -> np.ndarray:
-    """values[index] where the index is not negative."""
-    return np.where(index >= 0, values[np.maximum(index, 0)], otherwise)
 
 
 class PerformanceGrammar(Grammar):
@@ -113,17 +102,17 @@ class PerformanceGrammar(Grammar):
         steps = np.where(shift, ids - SHIFTS.start + 1, 0)
         state["time"] = np.cumsum(steps) - steps
         state["last_shift"] = np.r_[0, steps[:-1]]
-        last_shift, last_on, last_off = _latest(shift), _latest(on), _latest(off)
-        state["on_floor"] = np.where(last_on > last_shift, _at(ids - NOTE_ONS.start, last_on, -1), -1)
-        state["off_floor"] = np.where(last_off > last_shift, _at(ids - NOTE_OFFS.start, last_off, -1), -1)
-        state["onset_time"] = _at(state["time"], last_on, -1)
-        state["velocity"] = _at(ids - VELOCITIES.start + 1, _latest(velocity), 0)
+        last_shift, last_on, last_off = latest(shift), latest(on), latest(off)
+        state["on_floor"] = np.where(last_on > last_shift, values_at(ids - NOTE_ONS.start, last_on, -1), -1)
+        state["off_floor"] = np.where(last_off > last_shift, values_at(ids - NOTE_OFFS.start, last_off, -1), -1)
+        state["onset_time"] = values_at(state["time"], last_on, -1)
+        state["velocity"] = values_at(ids - VELOCITIES.start + 1, latest(velocity), 0)
         state["pending"] = np.r_[False, velocity[:-1]]
         change = np.zeros((len(ids) + 1, NUM_PITCHES), np.int8)
         change[1:][on, ids[on] - NOTE_ONS.start] = 1
         change[1:][off, ids[off] - NOTE_OFFS.start] = -1
         state["sounding"] = np.cumsum(change, axis=0, dtype=np.int8)[:-1] > 0
-        state["phase"] = np.where(_latest(ids == EOS) >= 0, DONE, MUSIC)
+        state["phase"] = np.where(latest(ids == EOS) >= 0, DONE, MUSIC)
         return state
 
     def allowed(self, state: np.ndarray) -> np.ndarray:

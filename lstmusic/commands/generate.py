@@ -83,10 +83,10 @@ def _render(song: Song, path: Path, render: RenderConfig) -> dict[str, Any]:
 
         files["png"] = pianoroll.draw(song.score, path.with_suffix(".png"), title=path.stem)
     if render.musicxml:
-        from lstmusic.score import notation
+        from lstmusic.score import notation_writer
 
         files["musicxml"] = path.with_suffix(".musicxml")
-        notation.write_musicxml(song.score, files["musicxml"])
+        notation_writer.write_musicxml(song.score, files["musicxml"])
     names = {suffix: file.name for suffix, file in files.items()}
     return {"name": path.stem, "files": names, "wall_s": round(time.monotonic() - started, 3)}
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from lstmusic.errors import ReadError
 from lstmusic.score import notation
+from lstmusic.score.remarks import Remarks
 
 if TYPE_CHECKING:
     from lstmusic.score import Score
-    from lstmusic.score.remarks import Remarks
 
 TUNE = re.compile(r"^(?=X:)", re.MULTILINE)  # the reference number, with which a tune begins
 FIELD = re.compile(r"[A-Za-z]:|%%")
@@ -43,8 +43,6 @@ def _without_remarks(tune: str) -> str:
 def read(tune: str, name: str, remarks: Remarks | None = None) -> Score:
     """Read one tune.
 
-    Repeats are not played twice: a tune is what is written, and its repeat signs are counted as left out.
-
     Args:
         tune: one of what `tunes` gives.
         name: what messages call it.
@@ -55,11 +53,15 @@ def read(tune: str, name: str, remarks: Remarks | None = None) -> Score:
     """
     import music21
 
+    found = Remarks()
     try:
-        score = notation.from_music21(music21.converter.parseData(tune, format="abc"), remarks)
+        score = notation.from_music21(music21.converter.parseData(tune, format="abc"), found)
     except Exception as error:  # a parser of many dialects, with as many kinds of failure
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ReadError(f"{name}: cannot be read as ABC ({reason})") from error
     if not len(score.notes):
         raise ReadError(f"{name}: no notes, expected music")
+    if remarks is not None:  # music21 shows the signs of some tunes only
+        found.losses["repeat signs left out"] = len(REPEAT.findall(STRINGS.sub("", tune)))
+        remarks.losses.update(found.losses)
     return score

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from music21 import corpus
+from music21 import bar, corpus, harmony, note, stream
 
 from lstmusic.errors import OutputError, ReadError
-from lstmusic.score import Score, Track, notation
+from lstmusic.score import Score, Track, notation, notation_writer
+from lstmusic.score.remarks import Remarks
 from lstmusic.score.score import KEY_DTYPE, METER_DTYPE, NOTE_DTYPE, TEMPO_DTYPE, table
 
 ABC = """X:1
@@ -112,8 +113,8 @@ def test_a_score_survives_musicxml(tmp_path):
         keys=table(KEY_DTYPE, [0], [8], [True]),
         pickup_tick=240,
     ).canonical()
-    assert notation.from_music21(notation.to_music21(score)) == score
-    notation.write_musicxml(score, path)
+    assert notation.from_music21(notation_writer.to_music21(score)) == score
+    notation_writer.write_musicxml(score, path)
     assert notation.read(path) == score
     assert [file.name for file in tmp_path.iterdir()] == ["out.musicxml"]
 
@@ -121,13 +122,13 @@ def test_a_score_survives_musicxml(tmp_path):
 def test_a_chorale_survives_musicxml(tmp_path):
     path = tmp_path / "chorale.musicxml"
     score = notation.from_music21(corpus.parse("bach/bwv269"))
-    notation.write_musicxml(score, path)
+    notation_writer.write_musicxml(score, path)
     assert notation.read(path) == score
 
 
 def test_performed_times_are_rounded_for_notation():
     score = Score(np.array([(3, 470, 60, 80, 0), (487, 1, 62, 80, 0)], NOTE_DTYPE), (Track(),))
-    assert rows(notation.from_music21(notation.to_music21(score)), 0) == [(0, 480, 60), (480, 60, 62)]
+    assert rows(notation.from_music21(notation_writer.to_music21(score)), 0) == [(0, 480, 60), (480, 60, 62)]
 
 
 @pytest.mark.parametrize(
@@ -153,4 +154,15 @@ def test_what_is_no_notation_is_refused_by_name(tmp_path, name, content):
 def test_a_place_that_cannot_be_written(tmp_path):
     score = Score(np.array([(0, 480, 60, 80, 0)], NOTE_DTYPE), (Track(),))
     with pytest.raises(OutputError, match=r"out\.musicxml"):
-        notation.write_musicxml(score, tmp_path / "missing" / "out.musicxml")
+        notation_writer.write_musicxml(score, tmp_path / "missing" / "out.musicxml")
+
+
+def test_what_is_left_out_is_counted(tmp_path):
+    repeated = stream.Score([stream.Part([stream.Measure([note.Note("C4", quarterLength=4)])])])
+    measure = repeated.parts[0].getElementsByClass("Measure")[0]
+    measure.rightBarline = bar.Repeat("end")
+    measure.insert(0, harmony.ChordSymbol("C"))
+    measure.insert(0, note.Note("D4").getGrace())
+    remarks = Remarks()
+    assert len(notation.from_music21(repeated, remarks).notes) == 1
+    assert remarks.losses == {"grace notes left out": 1, "chord symbols left out": 1, "repeat signs left out": 1}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from lstmusic.events.chorale_grammar import UNKNOWN_KEY
-from lstmusic.events.grammar import Context, Grammar
+from lstmusic.events.grammar import Context, Grammar, latest, values_at
 from lstmusic.events.vocabulary import Vocabulary
 
 GROUP_SIZE = 2
@@ -83,12 +83,6 @@ def kinds_of(ids: np.ndarray) -> np.ndarray:
     return kinds
 
 
-def _before(values: np.ndarray, where: np.ndarray, otherwise: int, back: int = 1) -> np.ndarray:
-    """For each place of int [N]: the value at the last marked place strictly before it, or at the `back`-th last."""
-    known = np.r_[np.full(back, otherwise), values[where]]
-    return known[np.cumsum(where) - where]
-
-
 class MelodyGrammar(Grammar):
     """See the module."""
 
@@ -151,23 +145,22 @@ class MelodyGrammar(Grammar):
         ids = np.asarray(ids, np.int64)
         place, state = np.arange(len(ids)), self.start(len(ids))
         state["member"] = np.where(place < GROUP_SIZE, 0, place % GROUP_SIZE)
-        ended = _before(place, (ids == EOS) & (place % GROUP_SIZE == 1), len(ids)) < place
+        ended = latest((ids == EOS) & (place % GROUP_SIZE == 1)) >= 0
         state["phase"] = np.where(ended, DONE, np.clip(place // GROUP_SIZE - 1, METER_AND_KEY, MUSIC))
-        music = place >= 3 * GROUP_SIZE
-        kind = np.where(music & (place % GROUP_SIZE == 0), kinds_of(ids), HEADER)
-        state["group"] = _before(kind, music & (place % GROUP_SIZE == 0), HEADER)
+        begins = (place >= 3 * GROUP_SIZE) & (place % GROUP_SIZE == 0)
+        kind = np.where(begins, kinds_of(ids), HEADER)
+        state["group"] = values_at(kind, latest(begins), HEADER)
         for name in ("meter", "key", "tempo", "position"):
-            here = VOCABULARY.is_kind(name.upper(), ids)
-            state[name] = _before(VOCABULARY.values(name.upper(), ids), here, -1)
-        lasting = np.isin(kind, (NOTE, HOLD, REST))
-        state["sounding"] = _before((kind != REST).astype(np.int64), lasting, 0)
-        for back, name in enumerate(("pitch", "pitch_before"), start=1):
-            state[name] = _before(ids - PITCHES.start, kind == NOTE, -1, back)
-        timed = VOCABULARY.is_kind("DURATION", ids)
-        duration = VOCABULARY.values("DURATION", ids)
-        state["duration"] = _before(duration, timed, 0)
-        state["step"] = np.cumsum(np.where(timed, duration, 0)) - np.where(timed, duration, 0)
-        state["origin"] = np.where(state["position"] > 0, -state["position"], 0)
+            here = latest(VOCABULARY.is_kind(name.upper(), ids))
+            state[name] = values_at(VOCABULARY.values(name.upper(), ids), here, -1)
+        state["sounding"] = values_at(kind != REST, latest(np.isin(kind, (NOTE, HOLD, REST))), False)
+        struck = latest(kind == NOTE)
+        state["pitch"] = values_at(ids - PITCHES.start, struck, -1)
+        state["pitch_before"] = values_at(state["pitch"], struck, -1)
+        timed, duration = VOCABULARY.is_kind("DURATION", ids), VOCABULARY.values("DURATION", ids)
+        state["duration"] = values_at(duration, latest(timed), 0)
+        state["step"] = np.cumsum(timed * duration) - timed * duration
+        state["origin"] = np.minimum(-state["position"], 0)
         state["bars"] = -(state["position"] > 0).astype(np.int64)
         for at in np.flatnonzero(kind == CHANGE):
             row = state[at : at + 1].copy()

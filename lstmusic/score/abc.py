@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 TUNE = re.compile(r"^(?=X:)", re.MULTILINE)  # the reference number, with which a tune begins
 FIELD = re.compile(r"[A-Za-z]:|%%")
 EMPTY_LINE = re.compile(r"\n[ \t]*\n")
+STRINGS = re.compile(r'"[^"\n]*"')
+REPEAT = re.compile(r":\||\|:|::")
 
 
 @lru_cache(maxsize=2)  # a worker reads the tunes of a file one after the other

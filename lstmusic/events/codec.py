@@ -102,7 +102,7 @@ def build(name: str, **options) -> Codec:
     """The codec of an encoding.
 
     Args:
-        name: `chorale`, `melody` or `performance`.
+        name: `chorale`, `melody`, `metrical` or `performance`.
         **options: what that codec takes, such as `strikes=False` for `chorale`.
 
     Raises:
@@ -110,9 +110,10 @@ def build(name: str, **options) -> Codec:
     """
     from lstmusic.events.chorale import ChoraleCodec
     from lstmusic.events.melody import MelodyCodec
+    from lstmusic.events.metrical import MetricalCodec
     from lstmusic.events.performance import PerformanceCodec
 
-    codecs = {codec.name: codec for codec in (ChoraleCodec, MelodyCodec, PerformanceCodec)}
+    codecs = {codec.name: codec for codec in (ChoraleCodec, MelodyCodec, MetricalCodec, PerformanceCodec)}
     if name not in codecs:
         raise ConfigError(f"encoding={name}: expected one of {', '.join(codecs)}")
     try:

@@ -1,0 +1,360 @@
+"""The state machine of the `metrical` encoding: bars, positions in them and the notes there, of any number of instruments.
+
+Music is a list of groups: a bar (BAR, METER, KEY), a tempo (POSITION, TEMPO) or a note (POSITION, PROGRAM, PITCH or DRUM,
+DURATION, VELOCITY). The grouped form fills every group to five ids with PAD. The flat form leaves out PAD, a POSITION that
+its bar has just stated and a PROGRAM that the note before had; both forms carry the same music, so that their nats per
+note compare.
+
+Every music has exactly one spelling. At one position the tempo comes first, and only where it changes, then the notes by
+rising program, pitch, duration and velocity; equal notes may follow each other (two violins in unison). The first group
+after the first bar states the tempo, and where it stands the music begins: what lies before is the missing part of an
+incomplete bar. The first bar holds a note. The last BAR is the final bar line, the first at which all has sounded: a piece
+has whole bars, and a song that is to be eight bars long can end where the ninth would begin. KEY is unknown only until
+one is stated.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lstmusic.events.grammar import Context, Grammar, latest, values_at
+from lstmusic.events.vocabulary import Vocabulary
+
+STEPS_PER_QUARTER = 12  # holds 16ths (3) and triplets (4 and 2)
+STEPS_PER_16TH = 3
+MAX_BAR = 96
+GROUP_SIZE = 5
+MAX_NOTES = 256  # at one position: more than any score asks for, so that no song stays at one position for ever
+NUM_PITCHES = 128
+DRUM_KIT = 128  # the PROGRAM of channel 10
+LOWEST_QPM, HIGHEST_QPM = 16, 320
+VELOCITY_BINS = 32
+NUM_KEYS = 24  # KEY 0 is unknown, 1-12 are major, 13-24 minor, counted from C
+
+METERS = tuple((n, d) for d in (1, 2, 4, 8, 16) for n in range(1, MAX_BAR * d // (4 * STEPS_PER_QUARTER) + 1))
+BAR_STEPS = np.array([n * 4 * STEPS_PER_QUARTER // d for n, d in METERS])
+# Every step up to two quarters, then every 16th, 8th, quarter and half, each for as long as it takes to double
+DURATION_STEPS = np.r_[1:25, 27:49:3, 54:97:6, 108:193:12, 216:385:24]
+
+VOCABULARY = Vocabulary(
+    [
+        ("BOS", 0, 0),
+        ("EOS", 0, 0),
+        ("PAD", 0, 0),
+        ("BAR", 0, 0),
+        ("METER", 0, len(METERS) - 1),
+        ("KEY", 0, NUM_KEYS),
+        ("POSITION", 0, MAX_BAR - 1),
+        ("TEMPO", LOWEST_QPM, HIGHEST_QPM),
+        ("PROGRAM", 0, DRUM_KIT),
+        ("PITCH", 0, NUM_PITCHES - 1),
+        ("DRUM", 0, NUM_PITCHES - 1),
+        ("DURATION", 0, len(DURATION_STEPS) - 1),
+        ("VELOCITY", 1, VELOCITY_BINS),
+    ]
+)
+BOS, EOS, PAD, BAR, METER, KEY, POSITION, TEMPO, PROGRAM, PITCH, DRUM, DURATION, VELOCITY = range(
+    len(VOCABULARY.ranges)
+)
+_sizes = [high - low + 1 for _, low, high in VOCABULARY.ranges]
+KIND = np.repeat(np.arange(len(_sizes)), _sizes)  # of each id: the index of its range above
+VALUE = np.concatenate([np.arange(low, high + 1) for _, low, high in VOCABULARY.ranges])
+FIRST = np.cumsum([0, *_sizes[:-1]])  # of each kind: the id of its lowest value
+IDS = [VOCABULARY.slice_of(kind) for kind, _, _ in VOCABULARY.ranges]
+
+# What comes next: OPEN is between groups, EVENT follows a POSITION; the others wait for the kind of their name.
+OPEN, EVENT, AT_METER, AT_KEY, AT_PITCH, AT_DURATION, AT_VELOCITY, AT_PAD, ENDING, DONE = range(10)
+NEXT = np.full(len(_sizes), OPEN)
+NEXT[[BAR, METER, POSITION, PROGRAM, PITCH, DRUM, DURATION]] = (
+    *(AT_METER, AT_KEY, EVENT, AT_PITCH, AT_DURATION, AT_DURATION, AT_VELOCITY),
+)
+
+STATE = np.dtype(
+    [
+        ("slot", "i1"),
+        ("member", "i1"),  # of the group; always 0 in the flat form
+        ("bars", "<i4"),  # BARs so far
+        ("bar_start", "<i4"),  # the step of the last BAR, and of the one before; steps count from the first
+        ("bar_before", "<i4"),
+        ("position", "i1"),  # in the bar; -1: none yet
+        ("fresh", "?"),  # the id before was the POSITION, and a new one
+        ("count", "<i2"),  # notes at the position so far
+        ("tied", "?"),  # what is known of the note at hand equals the note before it at the position
+        ("meter", "i1"),  # the last id of each kind; -1: none yet
+        ("key", "i1"),
+        ("tempo", "<i2"),  # 0: none yet
+        ("program", "<i2"),
+        ("pitch", "<i2"),  # of a PITCH or a DRUM
+        ("duration", "<i2"),
+        ("velocity", "i1"),
+        ("time_s", "<f8"),  # since the music began
+        ("end", "<i4"),  # the step at which all has sounded
+        ("ends", "<i4", (NUM_PITCHES,)),  # the step at which each pitch has; drums do not sound on
+    ]
+)
+UNKNOWN_YET = ("position", "meter", "program", "pitch", "duration", "velocity")
+LATEST = {"meter": METER, "key": KEY, "tempo": TEMPO, "program": PROGRAM, "duration": DURATION, "velocity": VELOCITY}
+MAX_COUNT_FEATURE = 15
+QPM_PER_FEATURE = 20
+PHRASE_BARS = 8
+
+
+def bar_steps(meter: np.ndarray) -> np.ndarray:
+    """The length of a bar of each METER; 0 where it is not known yet."""
+    return np.where(meter >= 0, BAR_STEPS[meter], 0)
+
+
+def seconds_per_step(tempo: np.ndarray) -> np.ndarray:
+    """Of each TEMPO; 0 where it is not known yet: until then nothing has begun."""
+    return np.where(tempo > 0, 60 / STEPS_PER_QUARTER / np.maximum(tempo, 1), 0)
+
+
+def step_of(state: np.ndarray) -> np.ndarray:
+    """The step at which each state stands, counted from the first bar line."""
+    return state["bar_start"] + np.maximum(state["position"], 0)
+
+
+class MetricalGrammar(Grammar):
+    """See the module."""
+
+    vocabulary = VOCABULARY
+    num_flags = NUM_PITCHES
+    feature_sizes = {  # noqa: RUF012 (a constant)
+        "slot": DONE + 1,
+        "position": MAX_BAR + 1,
+        "step_of_quarter": STEPS_PER_QUARTER + 1,
+        "bar": PHRASE_BARS,
+        "meter": len(METERS) + 1,
+        "key": NUM_KEYS + 1,
+        "tempo": HIGHEST_QPM // QPM_PER_FEATURE + 1,
+        "program": DRUM_KIT + 2,
+        "pitch": NUM_PITCHES + 1,
+        "duration": len(DURATION_STEPS) + 1,
+        "velocity": VELOCITY_BINS + 2,
+        "count": MAX_COUNT_FEATURE + 1,
+        "polyphony": MAX_COUNT_FEATURE + 1,
+        "tied": 2,
+    }
+
+    def __init__(self, grouped: bool = True) -> None:
+        self.grouped = grouped
+        self.group_size = GROUP_SIZE if grouped else 1
+        self.next = NEXT.copy()
+        if grouped:
+            self.next[[KEY, TEMPO, PAD]] = AT_PAD
+        self.next[EOS] = ENDING if grouped else DONE
+
+    def start(self, batch: int) -> np.ndarray:
+        state = np.zeros(batch, STATE)
+        for name in UNKNOWN_YET:
+            state[name] = -1
+        return state
+
+    def _slot(self, kind: np.ndarray, member: np.ndarray) -> np.ndarray:
+        """What follows an id of a kind, `member` being the place of what follows."""
+        between = (member == 0) if self.grouped else np.zeros(np.shape(member), bool)
+        return np.where(between, np.where(kind == EOS, DONE, OPEN), self.next[kind])
+
+    def advance(self, state: np.ndarray, ids: np.ndarray) -> None:
+        kind, value = KIND[ids], VALUE[ids]
+        bar, position, closed = kind == BAR, kind == POSITION, kind == VELOCITY
+        pitch = (kind == PITCH) | (kind == DRUM)
+        moved = position & (value != state["position"])
+        other = {kind_: (kind == kind_) & (value != state[name]) for name, kind_ in LATEST.items()}
+        unlike = other[PROGRAM] | other[DURATION] | pitch & (value != state["pitch"])
+        state["tied"] = closed | state["tied"] & ~(bar | moved | unlike)
+        before, tempo = step_of(state), state["tempo"].copy()
+        state["bar_before"] = np.where(bar, state["bar_start"], state["bar_before"])
+        state["bar_start"] += np.where(bar & (state["bars"] > 0), bar_steps(state["meter"]), 0)
+        state["bars"] += bar
+        state["position"] = np.where(bar, -1, np.where(position, value, state["position"]))
+        state["fresh"] = moved
+        state["count"] = np.where(bar | moved, 0, state["count"] + closed)
+        for name, kind_ in LATEST.items():
+            state[name] = np.where(kind == kind_, value, state[name])
+        state["pitch"] = np.where(pitch, value, state["pitch"])
+        step = step_of(state)
+        state["time_s"] += (step - before) * seconds_per_step(tempo)
+        end = np.where(closed, step + DURATION_STEPS[state["duration"]], 0)
+        state["end"] = np.maximum(state["end"], end)
+        rows = np.flatnonzero(closed & (state["program"] != DRUM_KIT))
+        at = (rows, state["pitch"][rows])
+        state["ends"][at] = np.maximum(state["ends"][at], end[rows])
+        state["member"] = (state["member"] + 1) % self.group_size
+        state["slot"] = np.where(state["slot"] == DONE, DONE, self._slot(kind, state["member"]))
+
+    def trajectory(self, ids: np.ndarray) -> np.ndarray:
+        ids = np.asarray(ids, np.int64)
+        n, state = len(ids), self.start(len(ids))
+        kind, value = KIND[ids], VALUE[ids]
+        bar, position, closed = kind == BAR, kind == POSITION, kind == VELOCITY
+        pitch = (kind == PITCH) | (kind == DRUM)
+        last_bar, last_position = latest(bar), latest(position)
+        for name, kind_ in LATEST.items():
+            state[name] = values_at(value, latest(kind == kind_), state[name][0])
+        state["pitch"] = values_at(value, latest(pitch), -1)
+        state["position"] = np.where(last_position > last_bar, values_at(value, last_position, -1), -1)
+        moved = position & (value != state["position"])
+        state["fresh"] = np.r_[False, moved[:-1]]
+        notes = np.cumsum(closed) - closed
+        state["count"] = notes - values_at(notes, latest(bar | moved), 0)
+        unlike = (kind == PROGRAM) & (value != state["program"]) | (kind == DURATION) & (value != state["duration"])
+        unlike |= pitch & (value != state["pitch"])
+        state["tied"] = latest(closed) > latest(bar | moved | unlike)
+        state["bars"] = np.cumsum(bar) - bar
+        length = np.where(bar & (state["bars"] > 0), bar_steps(state["meter"]), 0)
+        state["bar_start"] = np.cumsum(length) - length
+        state["bar_before"] = values_at(state["bar_start"], last_bar, 0)
+        step = step_of(state)
+        state["time_s"][1:] = np.cumsum(np.diff(step) * seconds_per_step(state["tempo"][:-1]))
+        self._fill_ends(state, np.flatnonzero(closed), notes)
+        state["member"] = np.arange(n) % self.group_size
+        state["slot"] = self._slot(np.r_[BOS, kind[:-1]], state["member"])
+        state[: self.group_size] = self.start(1)  # the BOS group's rows hold the start state
+        return state
+
+    @staticmethod
+    def _fill_ends(state: np.ndarray, closing: np.ndarray, notes: np.ndarray) -> None:
+        """Fill `end` and `ends` of states [N]; ids in the rows `closing` end a note, `notes` [N] counts those before."""
+        rows = state[["program", "pitch", "duration"]][closing]
+        end = step_of(state)[closing] + DURATION_STEPS[rows["duration"]]
+        state["end"] = np.maximum.accumulate(np.r_[0, end])[notes]
+        ends = np.zeros((len(closing) + 1, NUM_PITCHES), np.int32)
+        ends[np.arange(1, len(ends)), rows["pitch"]] = np.where(rows["program"] == DRUM_KIT, 0, end)
+        state["ends"] = np.maximum.accumulate(ends, axis=0)[notes]
+
+    def allowed(self, state: np.ndarray) -> np.ndarray:
+        state = np.asarray(state)
+        rows = state.reshape(-1)
+        mask = np.zeros((len(rows), len(VOCABULARY)), bool)
+        by_slot = {
+            OPEN: self._open,
+            EVENT: self._event,
+            AT_METER: lambda mask, rows, at: self._put(mask, at, METER, True),
+            AT_KEY: self._keys,
+            AT_PITCH: self._pitches,
+            AT_DURATION: lambda mask, rows, at: self._not_below(mask, rows, at, DURATION),
+            AT_VELOCITY: lambda mask, rows, at: self._not_below(mask, rows, at, VELOCITY),
+            AT_PAD: lambda mask, rows, at: self._put(mask, at, PAD, True),
+        }
+        # Only the rows that stand before a slot are looked at for it: most of the vocabulary is closed to most rows.
+        for slot, fill in by_slot.items():
+            at = np.flatnonzero(rows["slot"] == slot)
+            if len(at):
+                fill(mask, rows, at)
+        mask[:, EOS] |= rows["slot"] >= ENDING
+        return mask.reshape(*state.shape, len(VOCABULARY))
+
+    @staticmethod
+    def _put(mask: np.ndarray, at: np.ndarray, kind: int, values: np.ndarray | bool) -> None:
+        """Allow ids of one kind in the rows `at`: which of them, bool [len(at), ids of the kind]."""
+        mask[at, IDS[kind]] = values
+
+    def _open(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
+        """A bar, a later position, another note at this one, or the end."""
+        bars, position, end, bar_start = (rows[name][at] for name in ("bars", "position", "end", "bar_start"))
+        mask[at, FIRST[BAR]] = (bars == 0) | (end > 0)  # the first bar holds a note
+        lowest = position + 1
+        more = (position >= 0) & (rows["count"][at] < MAX_NOTES)
+        if self.grouped:
+            lowest = np.where(more, position, lowest)
+        else:
+            self._notes(mask, rows, at[more])
+        steps = np.arange(MAX_BAR)
+        inside = (steps >= lowest[:, None]) & (steps < bar_steps(rows["meter"][at])[:, None])
+        self._put(mask, at, POSITION, inside & (bars > 0)[:, None])
+        mask[at, FIRST[EOS]] = (position < 0) & (end <= bar_start) & (end > rows["bar_before"][at])
+
+    def _event(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
+        """A change of tempo where nothing stands yet, or a note."""
+        tempo = rows["tempo"][at][:, None]
+        self._put(mask, at, TEMPO, rows["fresh"][at][:, None] & (np.arange(LOWEST_QPM, HIGHEST_QPM + 1) != tempo))
+        self._notes(mask, rows, at[tempo[:, 0] > 0])
+
+    def _notes(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
+        """The first ids of a note: a program not below that of the note before; in the flat form another, or a pitch."""
+        program, tied = rows["program"][at][:, None], rows["tied"][at][:, None]
+        programs = np.arange(DRUM_KIT + 1)
+        if self.grouped:
+            self._put(mask, at, PROGRAM, ~tied | (programs >= program))
+        else:
+            self._put(mask, at, PROGRAM, np.where(tied, programs > program, programs != program))
+            self._pitches(mask, rows, at[program[:, 0] >= 0])
+
+    def _pitches(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
+        drum = rows["program"][at] == DRUM_KIT
+        for kind, mine in ((PITCH, at[~drum]), (DRUM, at[drum])):
+            self._put(mask, mine, kind, self._floor(rows, mine, "pitch") <= np.arange(NUM_PITCHES))
+
+    def _not_below(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray, kind: int) -> None:
+        name = {DURATION: "duration", VELOCITY: "velocity"}[kind]
+        self._put(mask, at, kind, self._floor(rows, at, name) <= VALUE[IDS[kind]])
+
+    @staticmethod
+    def _floor(rows: np.ndarray, at: np.ndarray, name: str) -> np.ndarray:
+        """The lowest value [len(at), 1] that a note may have, given the one before it at its position."""
+        return np.where(rows["tied"][at], rows[name][at], 0)[:, None]
+
+    def _keys(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
+        self._put(mask, at, KEY, (rows["key"][at] == 0)[:, None] | (np.arange(NUM_KEYS + 1) > 0))
+
+    def closing(self, state: np.ndarray) -> np.ndarray:
+        state = np.asarray(state)
+        rows = state.reshape(-1)
+        mask = self.allowed(rows)
+        ends = mask[:, EOS]
+        sounded = rows["end"] > rows["bar_start"]  # in this bar: the next line may be the last
+        open_ = rows["slot"] == OPEN
+        mask[ends] = np.arange(len(VOCABULARY)) == EOS
+        mask[open_ & ~ends & sounded] = np.arange(len(VOCABULARY)) == FIRST[BAR]
+        empty = open_ & ~ends & ~sounded & (rows["bars"] > 0)  # a note is missing
+        mask[empty, FIRST[BAR]] = False
+        if not self.grouped:
+            mask[np.ix_(empty & (rows["position"] >= 0), np.arange(len(VOCABULARY)) < FIRST[TEMPO])] = False
+        mask[rows["tempo"] > 0, IDS[TEMPO]] = False
+        self._keep(mask, rows["slot"] == AT_KEY, KEY, rows["key"][:, None] == np.arange(NUM_KEYS + 1))
+        known = bar_steps(rows["meter"])[:, None] >= STEPS_PER_QUARTER
+        same = rows["meter"][:, None] == np.arange(len(METERS))
+        self._keep(mask, rows["slot"] == AT_METER, METER, np.where(known, same, BAR_STEPS >= STEPS_PER_QUARTER))
+        line = rows["bar_start"] + bar_steps(rows["meter"])
+        self._keep(
+            mask, rows["slot"] == AT_DURATION, DURATION, (step_of(rows)[:, None] + DURATION_STEPS) <= line[:, None]
+        )
+        return mask.reshape(*state.shape, len(VOCABULARY))
+
+    @staticmethod
+    def _keep(mask: np.ndarray, where: np.ndarray, kind: int, wanted: np.ndarray) -> None:
+        """Of the ids of a kind that the rows bool [N] allow, keep the wanted ones, or the lowest where there is none."""
+        at = np.flatnonzero(where)
+        allowed = mask[at, IDS[kind]]
+        best = allowed & np.broadcast_to(wanted, (len(mask), allowed.shape[1]))[at]
+        lowest = np.arange(allowed.shape[1]) == np.argmax(allowed, axis=1)[:, None]
+        mask[at, IDS[kind]] = np.where(best.any(axis=1)[:, None], best, lowest)
+
+    def features(self, state: np.ndarray) -> Context:
+        sounding = state["ends"] > step_of(state)[..., None]
+        position = state["position"]
+        columns = [
+            state["slot"],
+            position + 1,
+            np.where(position >= 0, position % STEPS_PER_QUARTER + 1, 0),
+            state["bars"] % PHRASE_BARS,
+            state["meter"] + 1,
+            state["key"],
+            state["tempo"] // QPM_PER_FEATURE,
+            state["program"] + 1,
+            state["pitch"] + 1,
+            state["duration"] + 1,
+            state["velocity"] + 1,
+            np.minimum(state["count"], MAX_COUNT_FEATURE),
+            np.minimum(sounding.sum(axis=-1), MAX_COUNT_FEATURE),
+            state["tied"],
+        ]
+        return Context(np.stack(columns, axis=-1).astype(np.int16), sounding)
+
+    def finished(self, state: np.ndarray) -> np.ndarray:
+        return state["slot"] == DONE
+
+    def length(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        fraction = np.maximum(state["position"], 0) / np.maximum(bar_steps(state["meter"]), 1)
+        return np.maximum(state["bars"] - 1, 0) + fraction, state["time_s"]

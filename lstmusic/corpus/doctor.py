@@ -1,115 +1,148 @@
-"""A verdict and a reason for every piece; reading and encoding in workers that may die."""
+"""A verdict and a reason for every piece: read, filtered, encoded, checked and compared with what its ids say."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
-from lstmusic.corpus.sources import PieceRef, read_piece
+from lstmusic.corpus import families, fidelity, filters, worker
+from lstmusic.corpus.fidelity import Fidelity
+from lstmusic.corpus.pieces import PieceRef, shown
+from lstmusic.corpus.sources import read_piece
 from lstmusic.errors import LstmusicError
 from lstmusic.events import codec as codecs
+from lstmusic.events.codec import Codec
+from lstmusic.schema import FiltersConfig, LimitsConfig
+from lstmusic.score import Score
+from lstmusic.score.remarks import Remarks
 
-CHUNK = 16  # pieces per task: small enough that the search for the one that kills its worker is short
-CHUNKS_PER_JOB = 8  # handed out at a time: all that a worker that dies can take with it and that is done again
-MAX_LENGTH_S = 4 * 3600.0
+
+class Row(NamedTuple):
+    """What became of one piece, in plain values.
+
+    Attributes:
+        name: of the piece.
+        own_split: the data set's own split; empty where lstmusic splits.
+        reason: why it was skipped; empty where it is used.
+        notes: in its ids; where it was skipped, in its Score.
+        tokens: how many ids it has.
+        seconds, tracks: of its Score.
+        repairs: what was mended, by kind.
+        losses: what its Score or its encoding left out or moved, by reason.
+        fidelity: its ids beside its Score.
+        digest: the same for pieces of the same notes and tempi.
+    """
+
+    name: str
+    own_split: str
+    reason: str
+    notes: int
+    tokens: int
+    seconds: float
+    tracks: int
+    repairs: dict[str, int]
+    losses: dict[str, int]
+    fidelity: Fidelity = Fidelity()
+    digest: str = ""
+
+
+class Examined(NamedTuple):
+    """One piece: its row and, where it is used, its ids uint16 [N] and its sketch (see `families`)."""
+
+    row: Row
+    ids: np.ndarray | None = None
+    sketch: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
-class Examined:
-    """What became of one piece.
+class Examiner:
+    """Examines pieces, one a call, in one encoding and with one set of filters."""
 
-    Attributes:
-        ref: which piece.
-        ids: uint16 [N]; empty where it was skipped.
-        reason: why it was skipped; empty where it is used.
-        notes: notes in the encoded piece.
-        seconds: how long it lasts.
-        losses: what its encoding left out or moved, by reason.
-    """
+    encoding: str
+    options: dict
+    filters: FiltersConfig
 
-    ref: PieceRef
-    ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint16))
-    reason: str = ""
-    notes: int = 0
-    seconds: float = 0.0
-    losses: Counter = field(default_factory=Counter)
+    @cached_property
+    def codec(self) -> Codec:
+        """The codec of the encoding."""
+        return codecs.build(self.encoding, **self.options)
 
+    def __call__(self, ref: PieceRef) -> Examined:
+        """Read and encode one piece; anything that is wrong with it becomes its reason.
 
-def examine_piece(ref: PieceRef, encoding: str, options: dict) -> Examined:
-    """Read and encode one piece; anything that is wrong with it becomes its reason."""
-    codec = codecs.build(encoding, **options)
-    losses: Counter = Counter()
-    try:
-        score = read_piece(ref)
-        if score.length_s > MAX_LENGTH_S:
-            return Examined(ref, reason=f"lasts {score.length_s:.0f} s, expected at most {MAX_LENGTH_S:.0f} s")
-        ids = codec.encode(score, losses)
-        codec.grammar.check(ids)
-    except LstmusicError as error:
-        return Examined(ref, reason=str(error))
-    except Exception as error:  # a reader's own bug on one file: it is named, with the reason
-        return Examined(ref, reason=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
-    return Examined(ref, ids, "", codec.num_notes(ids), score.length_s, +losses)
-
-
-def _examine_chunk(refs: Sequence[PieceRef], encoding: str, options: dict) -> list[Examined]:
-    return [examine_piece(ref, encoding, options) for ref in refs]
-
-
-def examine(
-    refs: Sequence[PieceRef], encoding: str, options: dict, *, jobs: int, on_progress: Callable[[int], None]
-) -> Iterator[Examined]:
-    """Read and encode pieces in worker processes, in order.
-
-    A chunk whose worker dies (symusic crashes on about one mutated file in a hundred) is halved until the piece that kills
-    it stands alone; that piece is skipped, the others are used.
-
-    Args:
-        jobs: worker processes; -1 for one per core.
-        on_progress: called with the number of pieces just done.
-    """
-    from joblib import effective_n_jobs
-
-    chunks = [refs[i : i + CHUNK] for i in range(0, len(refs), CHUNK)]
-    batch = CHUNKS_PER_JOB * effective_n_jobs(jobs)
-    for start in range(0, len(chunks), batch):
-        some = chunks[start : start + batch]
-        for chunk, result in zip(some, _run_chunks(some, encoding, options, jobs), strict=True):
-            results = result if result is not None else _halve(chunk, encoding, options)
-            yield from results
-            on_progress(len(results))
-
-
-def _run_chunks(
-    chunks: list[Sequence[PieceRef]], encoding: str, options: dict, jobs: int
-) -> Iterator[list[Examined] | None]:
-    """Each chunk's results, in order; None for a chunk that was lost with a worker."""
-    from joblib import effective_n_jobs
-    from joblib.externals.loky import get_reusable_executor
-
-    executor = get_reusable_executor(max_workers=effective_n_jobs(jobs), timeout=10)
-    futures = []
-    for chunk in chunks:
+        Raises:
+            MemoryError: there is not enough of it.
+        """
         try:
-            futures.append(executor.submit(_examine_chunk, chunk, encoding, options))
-        except BrokenExecutor:  # while we were still handing out work
-            futures.append(None)
-    for future in futures:
-        try:
-            yield future.result() if future is not None else None
-        except BrokenExecutor:  # whoever was in the pool with a worker that died is lost with it
-            yield None
+            return self._examine(ref)
+        except MemoryError:
+            raise
+        except Exception as error:  # a reader's own bug on one file is named too, with the reason
+            if isinstance(error.__cause__, MemoryError):
+                raise error.__cause__ from error
+            return skipped(ref, _reason(ref, error))
+
+    def _examine(self, ref: PieceRef) -> Examined:
+        remarks = Remarks()
+        score = filters.repaired(read_piece(ref, remarks), self.filters, remarks.repairs)
+        if reason := filters.judge(score, self.filters):
+            return skipped(ref, reason, score)
+        ids = self.codec.encode(score, remarks.losses)
+        self.codec.grammar.check(ids)
+        row = Row(
+            name=ref.name,
+            own_split=ref.split,
+            reason="",
+            notes=self.codec.num_notes(ids),
+            tokens=len(ids),
+            seconds=round(score.length_s, 3),
+            tracks=len(score.tracks),
+            repairs=_sorted(remarks.repairs),
+            losses=_sorted(remarks.losses),
+            fidelity=fidelity.measure(self.codec, score, ids),
+            digest=digest(score),
+        )
+        return Examined(row, ids, families.sketch(score))
 
 
-def _halve(chunk: Sequence[PieceRef], encoding: str, options: dict) -> list[Examined]:
-    (result,) = _run_chunks([chunk], encoding, options, 1)
-    if result is not None:
-        return result
-    if len(chunk) == 1:
-        return [Examined(chunk[0], reason="the parser died (crash inside the MIDI library)")]
-    middle = len(chunk) // 2
-    return _halve(chunk[:middle], encoding, options) + _halve(chunk[middle:], encoding, options)
+def skipped(ref: PieceRef, reason: str, score: Score | None = None) -> Examined:
+    """The verdict on a piece that is not used."""
+    figures = (0, 0, 0.0, 0) if score is None else (len(score.notes), 0, round(score.length_s, 3), len(score.tracks))
+    return Examined(Row(ref.name, ref.split, shown(reason), *figures, repairs={}, losses={}))
+
+
+def digest(score: Score) -> str:
+    """The same for two pieces of the same notes, instruments and tempi, whatever their resolution and tracks' order."""
+    notes, tempi = score.notes, score.tempi
+    ticks = np.concatenate([notes["onset_tick"], notes["duration_tick"], tempi["tick"]])
+    unit = np.gcd.reduce(ticks, initial=score.ticks_per_quarter)
+    part = np.array([128 if track.drum else track.program for track in score.tracks])[notes["track"]]
+    columns = (notes["onset_tick"] // unit, notes["pitch"], part, notes["duration_tick"] // unit, notes["velocity"])
+    rows = np.stack([column.astype(np.int64) for column in columns])
+    rows = rows[:, np.lexsort(rows[::-1])]
+    maps = np.r_[score.ticks_per_quarter // unit, tempi["tick"] // unit, tempi["us_per_quarter"]].astype(np.int64)
+    return hashlib.sha256(rows.tobytes() + maps.tobytes()).hexdigest()[:16]
+
+
+def _sorted(counts: Counter) -> dict[str, int]:
+    return dict(sorted((+counts).items()))
+
+
+def examine(refs: Iterable[PieceRef], examiner: Examiner, limits: LimitsConfig) -> Iterator[Examined]:
+    """Examine pieces in a process beside this one; one that is lost with it is skipped, with the reason."""
+    reader = worker.of_this_thread(examiner, limits)
+    for ref in refs:
+        found, reason = reader.call(ref)
+        yield found or skipped(ref, reason)
+
+
+def _reason(ref: PieceRef, error: Exception) -> str:
+    if not isinstance(error, LstmusicError):
+        return f"{type(error).__name__}: {error}"
+    return str(error).removeprefix(f"{ref.name}: ").removeprefix(f"{ref.place}: ")  # the row names the piece already

@@ -1,14 +1,14 @@
 """A folder becomes a corpus: a verdict for every file, kept on disk, whole or not at all."""
 
 import csv
-import os
 
 import numpy as np
 import pytest
 
-from lstmusic.corpus import doctor, sources, store
-from lstmusic.corpus.sources import PieceRef, Source
+from lstmusic.corpus import shards, sources, store
+from lstmusic.corpus.pieces import Source
 from lstmusic.errors import EmptyCorpusError, OutputError
+from lstmusic.score import midi
 
 
 @pytest.fixture
@@ -24,6 +24,11 @@ def mixed_folder(midi_folder):
     return folder
 
 
+def folder_source(folder):
+    """The pieces of a folder."""
+    return sources.folder(folder, folder.parent / "cache")
+
+
 def prepared(source, tmp_path, encoding="chorale", **options):
     """A corpus in a cache below tmp_path."""
     return store.prepare(source, encoding, options, cache=tmp_path / "cache", jobs=1)
@@ -32,7 +37,7 @@ def prepared(source, tmp_path, encoding="chorale", **options):
 def test_every_file_has_a_verdict_and_a_reason(mixed_folder, tmp_path):
     done = []
     corpus = store.prepare(
-        sources.folder(mixed_folder), "chorale", {}, cache=tmp_path / "cache", jobs=1, on_progress=done.append
+        folder_source(mixed_folder), "chorale", {}, cache=tmp_path / "cache", jobs=1, on_progress=done.append
     )
     assert [piece.name for piece in corpus.pieces] == ["inner/song 0.mid", "song 1.mid", "song 2.mid"]
     assert sum(done) == 7
@@ -49,7 +54,7 @@ def test_every_file_has_a_verdict_and_a_reason(mixed_folder, tmp_path):
 
 
 def test_ids_come_back_as_they_were_encoded(midi_folder, tmp_path, codec, phrase):
-    corpus = prepared(sources.folder(midi_folder(3)), tmp_path, codec.name, **codec.options)
+    corpus = prepared(folder_source(midi_folder(3)), tmp_path, codec.name, **codec.options)
     assert corpus.codec.options == codec.options
     for k, piece in enumerate(corpus.pieces):
         assert f"song {k}" in piece.name
@@ -66,125 +71,60 @@ def test_an_empty_corpus_is_an_error_that_lists_reasons(tmp_path):
     for k in range(7):
         (folder / f"page {k}.mid").write_text("<html>")
     with pytest.raises(EmptyCorpusError) as error:
-        prepared(sources.folder(folder), tmp_path)
+        prepared(folder_source(folder), tmp_path)
     message = str(error.value)
     assert message.startswith("no usable piece among 7 files: page 0.mid: ")
     assert message.count("page ") >= 5
     assert message.endswith("; and 2 more")
     assert "\n" not in message
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert list((tmp_path / "cache").glob("[!.]*")) == []
 
 
 def test_the_second_time_nothing_is_read(midi_folder, tmp_path, monkeypatch):
-    source = sources.folder(midi_folder(3))
+    source = folder_source(midi_folder(3))
     first = prepared(source, tmp_path)
-    monkeypatch.setattr(doctor, "examine", lambda *args, **options: pytest.fail("read again"))
+    monkeypatch.setattr(shards, "make", lambda *args, **options: pytest.fail("read again"))
     again = prepared(source, tmp_path)
     assert again.folder == first.folder
     assert again.ids(2).tolist() == first.ids(2).tolist()
 
 
 def test_other_bytes_or_another_encoding_are_another_corpus(midi_folder, tmp_path, phrase):
-    from lstmusic.score import midi
-
     folder = midi_folder(3)
-    first = prepared(sources.folder(folder), tmp_path)
-    canonical = prepared(sources.folder(folder), tmp_path, strikes=False)
+    first = prepared(folder_source(folder), tmp_path)
+    canonical = prepared(folder_source(folder), tmp_path, strikes=False)
     midi.write(phrase(seed=9), folder / "song 1.mid")
-    changed = prepared(sources.folder(folder), tmp_path)
+    changed = prepared(folder_source(folder), tmp_path)
     assert len({first.folder, canonical.folder, changed.folder}) == 3
     assert changed.ids(1).tolist() != first.ids(1).tolist()
 
 
-def test_a_cache_appears_whole_or_not_at_all(midi_folder, tmp_path, monkeypatch):
-    source = sources.folder(midi_folder(3))
-    examined = list(doctor.examine(source.pieces, "chorale", {}, jobs=1, on_progress=lambda done: None))
-
-    def stopped(*args, **options):
-        yield examined[0]
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(doctor, "examine", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            prepared(source, tmp_path)
-    assert list((tmp_path / "cache").iterdir()) == []
+def test_a_torn_cache_is_made_anew(midi_folder, tmp_path):
+    source = folder_source(midi_folder(3))
     corpus = prepared(source, tmp_path)
-    (corpus.folder / "manifest.json").unlink()  # a torn one, as another program might leave it
-    assert len(prepared(source, tmp_path).pieces) == 3
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == [corpus.folder.name]
+    before = corpus.manifest
+    (corpus.folder / "manifest.json").unlink()
+    assert prepared(source, tmp_path).manifest == before
+    assert [path.name for path in (tmp_path / "cache").glob("[!.]*")] == [corpus.folder.name]
 
 
 def test_a_cache_that_cannot_be_written_is_an_output_error(midi_folder, tmp_path):
     (tmp_path / "cache").write_text("a file where a folder should be")
     with pytest.raises(OutputError, match="cannot be written"):
-        prepared(sources.folder(midi_folder(1)), tmp_path)
-
-
-def killer():
-    """A place that ends the process that looks at it, as a crash in a parser would."""
-
-    class Killer:
-        def __fspath__(self):
-            import os
-
-            os._exit(11)
-
-    return Killer()
-
-
-@pytest.mark.parametrize("at", [0, 7, 19])
-def test_a_file_that_kills_its_worker_takes_no_other_with_it(midi_folder, at):
-    good = sources.folder(midi_folder(1)).pieces[0]
-    refs = [good._replace(name=f"song {k}") for k in range(20)]
-    refs[at] = PieceRef("killer", "midi", killer())
-    done = []
-    results = list(doctor.examine(refs, "chorale", {}, jobs=2, on_progress=done.append))
-    assert [result.ref.name for result in results] == [ref.name for ref in refs]
-    assert [result.ref.name for result in results if result.reason] == ["killer"]
-    assert results[at].reason == "the parser died (crash inside the MIDI library)"
-    assert sum(done) == 20
-
-
-def test_more_pieces_than_are_handed_out_at_once_come_back_in_order(midi_folder, monkeypatch):
-    monkeypatch.setattr(doctor, "CHUNK", 3)
-    monkeypatch.setattr(doctor, "CHUNKS_PER_JOB", 2)
-    good = sources.folder(midi_folder(1)).pieces[0]
-    refs = [good._replace(name=f"song {k}") for k in range(20)]
-    done = []
-    results = list(doctor.examine(refs, "chorale", {}, jobs=1, on_progress=done.append))
-    assert [result.ref for result in results] == refs
-    assert done == [3, 3, 3, 3, 3, 3, 2]
-
-
-def test_a_piece_that_trips_the_reader_is_named_with_the_error():
-    examined = doctor.examine_piece(PieceRef("odd", "jsb16", os.devnull, "train", 0), "chorale", {})
-    assert examined.reason.startswith("JSONDecodeError: ")
-    assert len(examined.ids) == 0
-
-
-def test_a_piece_that_lasts_for_hours_is_skipped(tmp_path, score_of):
-    from lstmusic.score import midi
-
-    midi.write(score_of([(0, 480, 60, 80, 0), (480 * 40_000, 480, 60, 80, 0)], qpm=60), tmp_path / "long.mid")
-    examined = doctor.examine_piece(PieceRef("long", "midi", str(tmp_path / "long.mid")), "performance", {})
-    assert examined.reason == "lasts 40001 s, expected at most 14400 s"
+        prepared(folder_source(midi_folder(1)), tmp_path)
 
 
 def test_losses_are_counted_by_reason(tmp_path, score_of):
-    from lstmusic.score import midi
-
     folder = tmp_path / "music"
     folder.mkdir()
     for k in range(2):
-        midi.write(score_of([(0, 480, 60 + k, 80, 0), (0, 480, 110, 80, 0)]), folder / f"{k}.mid")
-    corpus = prepared(sources.folder(folder), tmp_path)
-    assert corpus.manifest["losses"] == {"notes out of range left out": 2}
+        rows = [(480 * t, 480, pitch, 80, 0) for t in range(8) for pitch in (60 + k * t, 110)]
+        midi.write(score_of(rows), folder / f"{k}.mid")
+    corpus = prepared(folder_source(folder), tmp_path)
+    assert corpus.manifest["losses"] == {"notes out of range left out": 16}
 
 
 def test_splits_are_seeded_and_copies_stay_together(tmp_path, phrase):
-    from lstmusic.score import midi
-
     folder = tmp_path / "music"
     folder.mkdir()
     for k in range(10):
@@ -192,7 +132,7 @@ def test_splits_are_seeded_and_copies_stay_together(tmp_path, phrase):
         for shift in (0, 2):
             score.notes["pitch"] += shift
             midi.write(score, folder / f"{k} up {shift}.mid")
-    source = sources.folder(folder)
+    source = folder_source(folder)
     corpus = prepared(source, tmp_path)
     names = corpus.piece_names()
     assert {split: len(pieces) for split, pieces in names.items()} == {"train": 16, "valid": 2, "test": 2}
@@ -206,14 +146,14 @@ def test_splits_are_seeded_and_copies_stay_together(tmp_path, phrase):
 
 
 def test_a_data_set_keeps_its_own_split(midi_folder, tmp_path):
-    refs = sources.folder(midi_folder(3)).pieces
+    refs = folder_source(midi_folder(3)).pieces
     own = [ref._replace(split=split) for ref, split in zip(refs, ("test", "train", "valid"), strict=True)]
     corpus = prepared(Source(own, "fingerprint"), tmp_path)
     assert corpus.splits == ["test", "train", "valid"]
 
 
 def test_lanes_of_a_split_read_the_pieces_of_that_split(tmp_path, midi_folder):
-    corpus = prepared(sources.folder(midi_folder(6)), tmp_path)
+    corpus = prepared(folder_source(midi_folder(6)), tmp_path)
     for name in sources.SPLITS:
         lanes = corpus.lanes(name, num_lanes=2, window_steps=64)
         windows = [lanes.window(0, k) for k in range(lanes.num_windows(0))]

@@ -24,6 +24,8 @@ ENCODINGS = {
     "chorale": ("chorale", {}),
     "canonical": ("chorale", {"strikes": False}),
     "melody": ("melody", {}),
+    "metrical": ("metrical", {}),
+    "flat": ("metrical", {"grouped": False}),
     "performance": ("performance", {}),
 }
 

@@ -36,13 +36,22 @@ def suggestion(word: str, choices: list[str] | tuple[str, ...]) -> str:
 
 
 @dataclass
+class DataFile:
+    """A file that a data set comes as: its name in `$LSTMUSIC_DATA_DIR/<data set>/`, and its address if it has one."""
+
+    name: str
+    sha256: str
+    url: str = ""
+
+
+@dataclass
 class DataConfig:
     """Where pieces come from; see conf/data."""
 
     name: str
     path: str | None = None
-    url: str = ""
-    sha256: str = ""
+    subset: str | None = None
+    files: list[DataFile] = field(default_factory=list)
     licence: str = ""
     citation: str = ""
     cache: str = "data/prepared"
@@ -52,6 +61,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         if self.path and self.name != "folder":
             raise ConfigError(f"data.path={self.path}: belongs to data=folder, came with data={self.name}")
+        if self.subset and self.name != "polymusic":
+            raise ConfigError(f"data.subset={self.subset}: belongs to data=polymusic, came with data={self.name}")
         if self.jobs == 0:
             raise ConfigError("data.jobs=0: expected a number of processes, or -1 for one per core")
 
@@ -106,6 +117,7 @@ class EncodingConfig:
     name: str
     strikes: bool | None = None  # chorale
     grouped: bool | None = None  # metrical
+    pedals: bool | None = None  # performance
 
     def options(self) -> dict[str, Any]:
         """What the codec is built with."""

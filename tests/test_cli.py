@@ -45,8 +45,7 @@ def test_help_lists_every_key_that_has_a_meaning(command):
     shown = set(re.findall(r"^  ([\w.]+)=", command_help(command), re.M))
     hidden = {
         "data.name",
-        "data.url",
-        "data.sha256",
+        "data.files",
         "data.licence",
         "data.citation",
         "encoding.name",

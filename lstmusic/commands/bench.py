@@ -46,7 +46,7 @@ def _files(config: BenchConfig) -> list[Path]:
         ConfigError: there are none.
     """
     data = config.data
-    source = sources.find(data.name, path=data.path, url=data.url, sha256=data.sha256, downloads=data.downloads)
+    source = sources.find(data)
     files = [Path(piece.place) for piece in source.pieces if piece.kind == "midi"]
     if not files:
         raise ConfigError(f"data={data.name}: no MIDI files, expected some")

@@ -17,7 +17,7 @@ REASONS_SHOWN = 5
 
 def open_corpus(data: DataConfig, encoding: str, options: dict, *, seed: int, console: Console) -> Corpus:
     """Find, prepare (or open from the cache) and summarise a corpus; see `corpus.store.prepare` for what it raises."""
-    source = sources.find(data.name, path=data.path, url=data.url, sha256=data.sha256, downloads=data.downloads)
+    source = sources.find(data)
     columns = (TextColumn("reading {task.fields[name]}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=len(source.pieces), name=data.name)

@@ -27,6 +27,23 @@ DEFAULT_VELOCITY = 80
 DEFAULT_QPM = 120.0  # what a MIDI file without a tempo means
 
 
+def voice_notes(values: np.ndarray, ticks_per_step: int) -> np.ndarray:
+    """The notes of voices on a grid, in canonical order; the track of each is its voice.
+
+    Args:
+        values: int [T, voices]: a pitch that strikes, 0 for silence, -1 where the voice goes on as it was.
+        ticks_per_step: of the grid.
+    """
+    voices = []
+    for voice in range(values.shape[1]):
+        change = np.flatnonzero(values[:, voice] >= 0)
+        pitch = values[change, voice]
+        duration = np.diff(np.r_[change, len(values)])
+        columns = [column[pitch > 0] for column in (change * ticks_per_step, duration * ticks_per_step, pitch)]
+        voices.append(table(NOTE_DTYPE, *columns, DEFAULT_VELOCITY, voice))
+    return sorted_notes(np.concatenate(voices))
+
+
 class ChoraleCodec(Codec):
     """Four voices, one id each per 16th.
 
@@ -175,7 +192,7 @@ class ChoraleCodec(Codec):
         numerator, denominator = g.METERS[meter]
         us_per_quarter = round(MICROSECONDS_PER_MINUTE / g.TEMPI_QPM[tempo])
         return Score(
-            notes=self._notes(music),
+            notes=voice_notes(g.voice_values(music), TICKS_PER_STEP),
             tracks=tuple(Track(CHURCH_ORGAN, False, name) for name in g.VOICES),
             tempi=table(TEMPO_DTYPE, [0], us_per_quarter),
             meters=table(METER_DTYPE, [0], numerator, denominator),
@@ -183,18 +200,6 @@ class ChoraleCodec(Codec):
             ticks_per_quarter=TICKS_PER_STEP * g.STEPS_PER_QUARTER,
             pickup_tick=-position % int(g.BAR_STEPS[meter]) * TICKS_PER_STEP,
         )
-
-    @staticmethod
-    def _notes(music: np.ndarray) -> np.ndarray:
-        values = g.voice_values(music)
-        voices = []
-        for v in range(g.GROUP_SIZE):
-            change = np.flatnonzero(values[:, v] >= 0)
-            pitch = values[change, v]
-            duration = np.diff(np.r_[change, len(music)])
-            columns = [column[pitch > 0] for column in (change * TICKS_PER_STEP, duration * TICKS_PER_STEP, pitch)]
-            voices.append(table(NOTE_DTYPE, *columns, DEFAULT_VELOCITY, v))
-        return sorted_notes(np.concatenate(voices))
 
     def transpositions(self, ids: np.ndarray) -> tuple[int, int]:
         pitches = self.vocabulary.values("PITCH", ids)[self.vocabulary.is_kind("PITCH", ids)]

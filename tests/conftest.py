@@ -27,6 +27,7 @@ ENCODINGS = {
     "metrical": ("metrical", {}),
     "flat": ("metrical", {"grouped": False}),
     "performance": ("performance", {}),
+    "pedals": ("performance", {"pedals": True}),
 }
 
 

@@ -10,19 +10,20 @@ import numpy as np
 from lstmusic.errors import ReadError, VocabularyError
 from lstmusic.events import performance_grammar as g
 from lstmusic.events.codec import Codec, followers
-from lstmusic.score.score import NOTE_DTYPE, Score, Track, sorted_notes, table
+from lstmusic.score.pedal import folded
+from lstmusic.score.score import NOTE_DTYPE, PEDAL_DTYPE, Score, Track, settled_pedals, sorted_notes, table
 
 TICKS_PER_QUARTER = 500  # at 120 qpm one tick is 1 ms
 TICKS_PER_STEP = 1000 // g.STEPS_PER_SECOND
 VELOCITIES_PER_BIN = 4
 CONTEXT_IDS = 4  # that an n-gram may look back
 BIN_BITS = 5  # that hold a velocity bin
-NOTE_BITS = 7 + BIN_BITS  # that hold a pitch and a velocity bin
+NOTE_BITS = 8 + BIN_BITS  # that hold a key and a velocity bin
 TIME_BITS = 40  # that hold any onset: three centuries
 
 
 class _Notes(NamedTuple):
-    """Notes in steps of 10 ms, int64 [N] each."""
+    """Notes, and the pedal as notes of the key `g.PEDAL`, in steps of 10 ms; int64 [N] each."""
 
     onset: np.ndarray
     end: np.ndarray
@@ -36,25 +37,32 @@ def _is_new(values: np.ndarray) -> np.ndarray:
 
 
 class PerformanceCodec(Codec):
-    """All tracks merged into one stream of piano events; drums are left out and counted."""
+    """All tracks merged into one stream of piano events; drums are left out and counted.
 
+    Args:
+        pedals: keep the sustain pedal as events (down where any track's is); else notes last as long as they sound.
+    """
+
+    grammar: g.PerformanceGrammar
     name = "performance"
     note_kinds = ("NOTE_ON",)
     stretchable = True
     repeat_name = "repeat_phrase"
 
-    def __init__(self) -> None:
-        self.options: dict = {}
-        self.grammar = g.PerformanceGrammar()
-        self.vocabulary = g.VOCABULARY
+    def __init__(self, pedals: bool = False) -> None:
+        self.options = {"pedals": pedals}
+        self.grammar = g.PerformanceGrammar(pedals)
+        self.vocabulary = self.grammar.vocabulary
 
     def encode(self, score: Score, losses: Counter | None = None) -> np.ndarray:
         losses = Counter() if losses is None else losses
         return self._to_ids(self._canonical(self._steps(score, losses), losses))
 
-    @staticmethod
-    def _steps(score: Score, losses: Counter) -> _Notes:
+    def _steps(self, score: Score, losses: Counter) -> _Notes:
         """The notes that the encoding holds, in its steps, beginning with the first."""
+        if not self.options["pedals"]:
+            losses["pedal changes folded into durations"] += len(score.pedals)
+            score = folded(score)
         notes = score.notes
         drum = np.array([track.drum for track in score.tracks], bool)
         per_track = np.bincount(notes["track"], minlength=len(drum))
@@ -73,7 +81,29 @@ class PerformanceCodec(Codec):
         velocity_bin = (notes["velocity"].astype(np.int64) - 1) // VELOCITIES_PER_BIN + 1
         start = int(onset.min())
         losses["seconds of silence at the start left out"] += start // g.STEPS_PER_SECOND
-        return _Notes(onset - start, end - start, notes["pitch"].astype(np.int64), velocity_bin)
+        played = _Notes(onset - start, end - start, notes["pitch"].astype(np.int64), velocity_bin)
+        return self._with_pedals(played, score, start, losses) if len(score.pedals) else played
+
+    @staticmethod
+    def _with_pedals(notes: _Notes, score: Score, start: int, losses: Counter) -> _Notes:
+        """The notes and, as notes of the pedal's key, the times when the pedal of any track is down."""
+        drum = np.array([track.drum for track in score.tracks], bool)
+        pedals = score.pedals[~drum[score.pedals["track"]]]
+        step = np.rint(score.seconds(pedals["tick"]) * g.STEPS_PER_SECOND).astype(np.int64) - start
+        order = np.argsort(step, kind="stable")
+        step = np.maximum(step[order], 0)
+        down = np.cumsum(np.where(pedals["down"][order], 1, -1)) > 0
+        last = np.append(step[1:] != step[:-1], True)[: len(step)]
+        step, down = step[last], down[last]
+        changed = down != np.append(False, down[:-1])[: len(down)]
+        step = step[changed]  # down, up, down, up...
+        losses["pedal changes that coincide left out"] += len(pedals) - len(step)
+        onset, end = step[0::2], step[1::2]
+        if len(end) < len(onset):
+            end = np.append(end, max(int(notes.end.max()), int(onset[-1]) + 1))
+        pedal = np.full(len(onset), g.PEDAL)
+        columns = (onset, end, pedal, np.ones_like(pedal))
+        return _Notes(*(np.concatenate(pair) for pair in zip(notes, columns, strict=True)))
 
     @staticmethod
     def _canonical(notes: _Notes, losses: Counter) -> _Notes:
@@ -97,14 +127,14 @@ class PerformanceCodec(Codec):
         end = np.minimum(end, onset + until_next)
         return _Notes(onset, end, key >> TIME_BITS, (rank & (1 << BIN_BITS) - 1) + 1)
 
-    @staticmethod
-    def _to_ids(notes: _Notes) -> np.ndarray:
+    def _to_ids(self, notes: _Notes) -> np.ndarray:
+        grammar = self.grammar
         note = notes.pitch << BIN_BITS | notes.velocity_bin - 1
         ending, onset = notes.end << 1, notes.onset << 1 | 1  # within an instant endings come first
         events = np.sort(np.concatenate([ending << NOTE_BITS | note, onset << NOTE_BITS | note]))
         time, is_onset = events >> NOTE_BITS + 1, (events >> NOTE_BITS & 1).astype(bool)
-        pitch = events >> BIN_BITS & g.NUM_PITCHES - 1
-        onsets = np.flatnonzero(is_onset)
+        key = events >> BIN_BITS & (1 << NOTE_BITS - BIN_BITS) - 1
+        onsets = np.flatnonzero(is_onset & (key < g.PEDAL))
         velocity = events[onsets] & (1 << BIN_BITS) - 1
         changed = np.flatnonzero(_is_new(velocity))
         changes = np.zeros(len(events), np.int64)
@@ -113,24 +143,23 @@ class PerformanceCodec(Codec):
         shifts = (gap + g.MAX_SHIFT - 1) // g.MAX_SHIFT
         last_shift = gap - (shifts - 1) * g.MAX_SHIFT  # those before it are the longest
         at = np.cumsum(shifts + changes + 1)  # the place of each event's own id, BOS being 0
-        ids = np.full(at[-1] + 2, g.SHIFTS.stop - 1, np.uint16)
+        ids = np.full(at[-1] + 2, grammar.shifts.stop - 1, np.uint16)
         # An event without a shift writes one over the event before, which is then written over it.
-        ids[at - changes - 1] = last_shift + g.SHIFTS.start - 1
-        ids[at[onsets[changed]] - 1] = velocity[changed] + g.VELOCITIES.start
-        ids[at] = pitch + np.where(is_onset, g.NOTE_ONS.start, g.NOTE_OFFS.start)
+        ids[at - changes - 1] = last_shift + grammar.shifts.start - 1
+        ids[at[onsets[changed]] - 1] = velocity[changed] + grammar.velocities.start
+        ids[at] = key + np.where(is_onset, grammar.ons.start, grammar.offs.start)
         ids[0], ids[-1] = g.BOS, g.EOS
         return ids
 
-    @staticmethod
-    def _to_notes(ids: np.ndarray) -> _Notes:
+    def _to_notes(self, ids: np.ndarray) -> _Notes:
         ids = np.asarray(ids, np.int64)
-        state = g.VOCABULARY
-        on, off, shift = (state.is_kind(kind, ids) for kind in ("NOTE_ON", "NOTE_OFF", "TIME_SHIFT"))
-        time = np.cumsum(np.where(shift, ids - g.SHIFTS.start + 1, 0))
-        velocity_at = np.maximum.accumulate(np.where(state.is_kind("VELOCITY", ids), np.arange(len(ids)), 0))
-        velocity = ids[velocity_at] - g.VELOCITIES.start + 1
+        grammar = self.grammar
+        on, off, shift, has_velocity = grammar.kinds(ids)
+        time = np.cumsum(np.where(shift, ids - grammar.shifts.start + 1, 0))
+        velocity_at = np.maximum.accumulate(np.where(has_velocity, np.arange(len(ids)), 0))
+        velocity = ids[velocity_at] - grammar.velocities.start + 1
         where = np.flatnonzero(on | off)
-        pitch = np.where(on, ids - g.NOTE_ONS.start, ids - g.NOTE_OFFS.start)[where]
+        pitch = np.where(on, ids - grammar.ons.start, ids - grammar.offs.start)[where]
         where = where[np.argsort(pitch, kind="stable")]
         # By pitch, then time, a legal piece alternates onset, ending, onset, ending; an onset may be left open at the end.
         is_onset = on[where]
@@ -139,26 +168,37 @@ class PerformanceCodec(Codec):
         onset = time[where[is_onset]]
         last = max(int(time[-1]), int(onset.max(initial=0)) + 1) if len(ids) else 0
         end = np.where(closed, time[follower], last)
-        return _Notes(onset, end, ids[where[is_onset]] - g.NOTE_ONS.start, velocity[where[is_onset]])
+        return _Notes(onset, end, ids[where[is_onset]] - grammar.ons.start, velocity[where[is_onset]])
 
     def decode(self, ids: np.ndarray) -> Score:
         notes = self._to_notes(ids)
+        pedal = notes.pitch == g.PEDAL
+        onset, end = (column[pedal] * TICKS_PER_STEP for column in (notes.onset, notes.end))
+        pedals = table(PEDAL_DTYPE, np.concatenate([onset, end]), 0, np.repeat([True, False], len(onset)))
+        notes = _Notes(*(column[~pedal] for column in notes))
         velocity = (notes.velocity_bin - 1) * VELOCITIES_PER_BIN + VELOCITIES_PER_BIN // 2
         duration = (notes.end - notes.onset) * TICKS_PER_STEP
         rows = table(NOTE_DTYPE, notes.onset * TICKS_PER_STEP, duration, notes.pitch, velocity, 0)
-        return Score(sorted_notes(rows), (Track(0, False, "Piano"),), ticks_per_quarter=TICKS_PER_QUARTER)
+        piano = (Track(0, False, "Piano"),)
+        return Score(sorted_notes(rows), piano, pedals=settled_pedals(pedals), ticks_per_quarter=TICKS_PER_QUARTER)
 
     def transpositions(self, ids: np.ndarray) -> tuple[int, int]:
-        pitch = np.asarray(ids, np.int64)[self.vocabulary.is_kind("NOTE_ON", ids)] - g.NOTE_ONS.start
+        pitch = np.asarray(ids, np.int64)[self.vocabulary.is_kind("NOTE_ON", ids)] - self.grammar.ons.start
         return -int(pitch.min()), g.NUM_PITCHES - 1 - int(pitch.max())
 
     def augment(self, ids: np.ndarray, semitones: int = 0, stretch: float = 1.0) -> np.ndarray:
         notes = self._to_notes(ids)
         onset, end = (np.rint(column * stretch).astype(np.int64) for column in (notes.onset, notes.end))
-        pitch = notes.pitch + semitones
-        if pitch.min() < 0 or pitch.max() >= g.NUM_PITCHES:
-            raise VocabularyError(f"semitones={semitones}: pitches {pitch.min()}..{pitch.max()}, expected 0..127")
-        return self._to_ids(self._canonical(_Notes(onset, end, pitch, notes.velocity_bin), Counter()))
+        is_pedal = notes.pitch == g.PEDAL
+        pitch = notes.pitch + np.where(is_pedal, 0, semitones)
+        sung = pitch[~is_pedal]
+        if sung.min() < 0 or sung.max() >= g.NUM_PITCHES:
+            raise VocabularyError(f"semitones={semitones}: pitches {sung.min()}..{sung.max()}, expected 0..127")
+        pedal = np.flatnonzero(is_pedal)
+        end[pedal[:-1]] = np.minimum(end[pedal[:-1]], onset[pedal[1:]] - 1)  # lifted before it is pressed again
+        kept = ~is_pedal | (end > onset)
+        columns = (onset, end, pitch, notes.velocity_bin)
+        return self._to_ids(self._canonical(_Notes(*(column[kept] for column in columns)), Counter()))
 
     def contexts(self, ids: np.ndarray) -> np.ndarray:
         """Nothing; the id before; the two, three and four before."""

@@ -18,8 +18,9 @@ CODECS = [
     codecs.build("metrical"),
     codecs.build("metrical", grouped=False),
     codecs.build("performance"),
+    codecs.build("performance", pedals=True),
 ]
-NAMES = ["chorale", "canonical", "melody", "metrical", "flat", "performance"]
+NAMES = ["chorale", "canonical", "melody", "metrical", "flat", "performance", "pedals"]
 WITH_DRUMS = ("metrical",)
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 

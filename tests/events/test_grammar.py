@@ -83,8 +83,13 @@ def test_random_walks_are_legal_hold_notes_and_decode_without_repair(codec, rand
 
 @pytest.mark.parametrize(
     "codec",
-    [codecs.build("performance"), codecs.build("metrical"), codecs.build("metrical", grouped=False)],
-    ids=["performance", "metrical", "flat"],
+    [
+        codecs.build("performance"),
+        codecs.build("performance", pedals=True),
+        codecs.build("metrical"),
+        codecs.build("metrical", grouped=False),
+    ],
+    ids=["performance", "pedals", "metrical", "flat"],
 )
 def test_random_walks_encode_to_themselves(codec, random_walk):
     for seed in range(WALKS):

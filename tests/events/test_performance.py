@@ -1,6 +1,7 @@
 """The performance encoding: literal events, time to 10 ms, velocity to its bin."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmusic.events import codec as codecs
-from lstmusic.score.score import NOTE_DTYPE, TEMPO_DTYPE, Score, Track, sorted_notes, table
+from lstmusic.score.score import NOTE_DTYPE, PEDAL_DTYPE, TEMPO_DTYPE, Score, Track, sorted_notes, table
 
 
 @pytest.fixture
@@ -30,6 +31,8 @@ def written(codec, ids):
         "NOTE_OFF": "off",
         "TIME_SHIFT": "shift",
         "VELOCITY": "velocity",
+        "PEDAL_DOWN": "down",
+        "PEDAL_UP": "up",
         "BOS": "bos",
         "EOS": "eos",
     }
@@ -163,3 +166,62 @@ def test_a_note_left_open_lasts_to_the_end_of_its_ids(performance):
     assert text == "bos velocity20 on60 shift20 on64 shift10 off64 shift20 off60 eos"
     assert rows_of(performance.decode(ids[:7])) == [(0, 300, 60, 78), (200, 100, 64, 78)]
     assert rows_of(performance.decode(ids[:5])) == [(0, 210, 60, 78), (200, 10, 64, 78)]
+
+
+def pedalled(rows, changes):
+    """Played notes with pedal changes (ms, down)."""
+    return played(rows, pedals=table(PEDAL_DTYPE, [ms for ms, _ in changes], 0, [down for _, down in changes]))
+
+
+def test_the_pedal_lengthens_notes(performance):
+    score = pedalled([(0, 100, 60, 78), (300, 100, 62, 78)], [(50, True), (250, False)])
+    ids = performance.encode(score, losses := Counter())
+    assert rows_of(performance.decode(ids)) == [(0, 250, 60, 78), (300, 100, 62, 78)]
+    assert +losses == {"pedal changes folded into durations": 2}
+
+
+def test_the_pedal_as_events():
+    codec = codecs.build("performance", pedals=True)
+    score = pedalled([(0, 100, 60, 78), (300, 100, 62, 78)], [(0, True), (100, False), (300, True)])
+    ids = codec.encode(score, losses := Counter())
+    text = "bos velocity20 on60 down shift10 off60 up shift20 on62 down shift10 off62 up eos"
+    assert written(codec, ids) == text
+    decoded = codec.decode(ids)
+    assert rows_of(decoded) == [(0, 100, 60, 78), (300, 100, 62, 78)]
+    assert decoded.pedals.tolist() == [(0, 0, True), (100, 0, False), (300, 0, True), (400, 0, False)]
+    assert +losses == {}
+
+
+def test_the_pedal_is_down_where_any_track_s_is(score_of):
+    codec = codecs.build("performance", pedals=True)
+    rows = [(0, 960, 60, 78, 0), (0, 960, 67, 78, 1), (0, 960, 38, 78, 2)]
+    score = score_of(rows, tracks=(Track(0), Track(40), Track(0, True)))
+    pedals = table(PEDAL_DTYPE, [0, 480, 240, 720, 0], [0, 0, 1, 1, 2], [True, False, True, False, True])
+    decoded = codec.decode(codec.encode(replace(score, pedals=pedals), losses := Counter()))
+    assert decoded.pedals["down"].tolist() == [True, False]
+    assert decoded.pedals["tick"].tolist() == [0, 750]
+    assert losses["pedal changes that coincide left out"] == 2
+
+
+def test_a_pedal_lifted_and_pressed_in_one_instant_stays_down():
+    codec = codecs.build("performance", pedals=True)
+    score = pedalled([(0, 900, 60, 78)], [(100, True), (401, False), (403, True), (600, False)])
+    assert codec.decode(codec.encode(score)).pedals.tolist() == [(100, 0, True), (600, 0, False)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 3000), st.booleans()), max_size=20, unique_by=lambda row: row[0]),
+    stretch=st.floats(0.5, 1.5),
+)
+def test_any_pedalling_is_legal_and_comes_back(changes, stretch):
+    codec = codecs.build("performance", pedals=True)
+    rows = [(0, 400, 60, 78), (500, 700, 64, 90), (1500, 300, 60, 38)]
+    ids = codec.encode(pedalled(rows, sorted(changes)))
+    codec.grammar.check(ids)
+    decoded = codec.decode(ids)
+    assert rows_of(decoded) == rows
+    assert codec.encode(decoded).tolist() == ids.tolist()
+    stretched = codec.augment(ids, 3, stretch)
+    codec.grammar.check(stretched)
+    assert codec.decode(stretched).notes["pitch"].tolist() == [63, 67, 63]

@@ -6,18 +6,26 @@ Source: the ABC standard 2.1, sections 2.2 (the parts of a file) and 3 (fields).
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lstmusic.errors import ReadError
 from lstmusic.score import notation
+from lstmusic.score.pretty import writable_meters
 from lstmusic.score.remarks import Remarks
 
 if TYPE_CHECKING:
+    import music21
+
     from lstmusic.score import Score
 
 TUNE = re.compile(r"^(?=X:)", re.MULTILINE)  # the reference number, with which a tune begins
 FIELD = re.compile(r"[A-Za-z]:|%%")
+METER = re.compile(r"^M:.*?(C\||C|\d+/\d+)|\[M:[^]]*?(C\||C|\d+/\d+)", re.MULTILINE)
+COMMON_METERS = {"C": "4/4", "C|": "2/2"}
 EMPTY_LINE = re.compile(r"\n[ \t]*\n")
 STRINGS = re.compile(r'"[^"\n]*"')
 REPEAT = re.compile(r":\||\|:|::")
@@ -57,13 +65,31 @@ def read(tune: str, name: str, remarks: Remarks | None = None) -> Score:
 
     found = Remarks()
     try:
-        score = notation.from_music21(music21.converter.parseData(tune, format="abc"), found)
+        stream = music21.converter.parseData(tune, format="abc")
+        score = replace(notation.from_music21(stream, found), meters=_meters(tune, stream))
     except Exception as error:  # a parser of many dialects, with as many kinds of failure
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ReadError(f"{name}: cannot be read as ABC ({reason})") from error
     if not len(score.notes):
         raise ReadError(f"{name}: no notes, expected music")
     if remarks is not None:  # music21 shows the signs of some tunes only
+        if not len(score.meters):
+            found.repairs["no meter, taken for 4/4"] += 1
         found.losses["repeat signs left out"] = len(REPEAT.findall(STRINGS.sub("", tune)))
         remarks.losses.update(found.losses)
-    return score
+        remarks.repairs.update(found.repairs)
+    return score.canonical()
+
+
+def _meters(tune: str, stream: music21.stream.Stream) -> np.ndarray:
+    """The meters that are written; music21 adds others around every bar that is longer than its meter."""
+    written = {one or other for one, other in METER.findall(tune)}
+    written = {COMMON_METERS.get(meter, meter) for meter in written}
+    part = stream.parts[0] if stream.parts else stream
+    found = [(measure.offset, measure.timeSignature) for measure in part.getElementsByClass("Measure") or [part]]
+    rows = [
+        (round(offset * notation.TICKS_PER_QUARTER), meter.numerator, meter.denominator)
+        for offset, meter in found
+        if meter is not None and meter.ratioString in written
+    ]
+    return writable_meters(*np.array(rows, np.int64).reshape(-1, 3).T)

@@ -17,6 +17,7 @@ import numpy as np
 
 from lstmusic.corpus.downloads import fetch
 from lstmusic.corpus.folders import in_archive
+from lstmusic.corpus.folk import folk
 from lstmusic.corpus.pieces import SPLITS, PieceRef, Source
 from lstmusic.errors import ConfigError
 from lstmusic.events.chorale import CHURCH_ORGAN, TICKS_PER_STEP, voice_notes
@@ -107,6 +108,8 @@ def find(data: DataConfig) -> Source:
     """
     if data.name == "bach":
         return bach()
+    if data.name == "folk":
+        return folk()
     if data.name == "jsb16":
         return jsb16(data.files, data.downloads)
     if data.name == "polymusic":

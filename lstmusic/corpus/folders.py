@@ -77,7 +77,7 @@ def folder(path: str | Path | None, cache: str | Path = "data/prepared") -> Sour
         elif archives.suffix(name):
             refs += in_archive(place, sha256, cache, name, prefix="" if alone else f"{name}/")
         else:
-            refs += _music(PieceRef(name, "", place))
+            refs += music(PieceRef(name, "", place))
     return Source(with_unique_names(refs), digest.hexdigest())
 
 
@@ -101,7 +101,7 @@ def in_archive(place: str | Path, sha256: str, cache: str | Path, name: str, pre
         if reason:
             refs.append(PieceRef(entry_name, "", "", reason=shown(reason)))
         else:
-            refs += _music(PieceRef(entry_name, "", inside, member=entry.member))
+            refs += music(PieceRef(entry_name, "", inside, member=entry.member))
     return refs or [PieceRef(name, "", "", reason=f"no file in it ends in {', '.join(MUSIC_SUFFIXES)}")]
 
 
@@ -143,7 +143,7 @@ def as_file(ref: PieceRef) -> Iterator[Path]:
         yield file
 
 
-def _music(ref: PieceRef) -> list[PieceRef]:
+def music(ref: PieceRef) -> list[PieceRef]:
     """A file of music as pieces: one, or one for each tune of an ABC file."""
     if ref.name.lower().endswith(MIDI_SUFFIXES):
         return [ref._replace(kind="midi")]

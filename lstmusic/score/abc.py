@@ -66,19 +66,20 @@ def read(tune: str, name: str, remarks: Remarks | None = None) -> Score:
     found = Remarks()
     try:
         stream = music21.converter.parseData(tune, format="abc")
-        score = replace(notation.from_music21(stream, found), meters=_meters(tune, stream))
+        meters = _meters(tune, stream)
+        score = replace(notation.from_music21(stream, found), meters=meters).canonical()
     except Exception as error:  # a parser of many dialects, with as many kinds of failure
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ReadError(f"{name}: cannot be read as ABC ({reason})") from error
     if not len(score.notes):
         raise ReadError(f"{name}: no notes, expected music")
-    if remarks is not None:  # music21 shows the signs of some tunes only
-        if not len(score.meters):
-            found.repairs["no meter, taken for 4/4"] += 1
-        found.losses["repeat signs left out"] = len(REPEAT.findall(STRINGS.sub("", tune)))
-        remarks.losses.update(found.losses)
-        remarks.repairs.update(found.repairs)
-    return score.canonical()
+    if remarks is not None:
+        _, _, music = tune.partition("\nK:")  # the field that ends a tune's header
+        found.losses["changes of meter left out"] = max(0, len(METER.findall(music)) - len(score.meters[1:]))
+        found.losses["repeat signs left out"] = len(REPEAT.findall(STRINGS.sub("", tune)))  # music21 shows some only
+        remarks.losses.update(+found.losses)
+        remarks.repairs["no meter, taken for 4/4"] += not len(meters)
+    return score
 
 
 def _meters(tune: str, stream: music21.stream.Stream) -> np.ndarray:

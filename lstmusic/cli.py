@@ -6,9 +6,11 @@ import importlib
 import os
 import re
 import sys
+from pathlib import Path
 
 COMMANDS = {
     "generate": "write new songs",
+    "prepare": "read a corpus: a verdict on every file, and what the encoding loses",
     "train": "learn from a corpus: model, samples and a verdict",
     "evaluate": "how likely held-out music is under a model, beside baselines",
     "listen": "songs in the browser",
@@ -116,17 +118,22 @@ def command_help(command: str) -> str:
     text = (folder / f"{command}.yaml").read_text()
     lines = [text.splitlines()[0].lstrip("# "), "", f"usage: lstmusic {command} [key=value …]", ""]
     groups = groups_of(command)
-    lines += [_key_line(group, choice.replace("null", ""), words) for group, choice, words in groups]
+    choices = [row for row in groups if len(list((folder / row[0]).glob("*.yaml"))) > 1]
+    lines += [_key_line(group, choice.replace("null", ""), words) for group, choice, words in choices]
     lines += _key_lines(text)
     for group, choice, _ in groups:
-        file = (
-            folder / group / f"{choice if choice != 'null' else 'folder'}.yaml"
-        )  # a folder's keys are all that data has
-        keys = _key_lines(file.read_text(), f"{group}.") if file.is_file() else []
-        lines += ["", *keys] if keys else []
+        lines += ["", *_group_lines(folder / group, choice)]
     if command != "listen":
         lines += ["", _key_line("hydra.run.dir", f"outputs/{command}/<date_time>", "where the output goes")]
     return "\n".join(lines)
+
+
+def _group_lines(folder: Path, choice: str) -> list[str]:
+    """The keys of a group: those of its default choice; of encodings those of all, since each has its own."""
+    # a folder's keys are all that data has
+    chosen = "*" if folder.name == "encoding" else "folder" if choice == "null" else choice
+    texts = [file.read_text() for file in sorted(folder.glob(f"{chosen}.yaml"))]
+    return list(dict.fromkeys(line for text in texts for line in _key_lines(text, f"{folder.name}.")))
 
 
 def _key_lines(text: str, prefix: str = "") -> list[str]:

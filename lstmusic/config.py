@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from lstmusic.errors import ConfigError
 from lstmusic.schema import SCHEMAS, suggestion
 
+T = TypeVar("T")
 PACKAGE = Path(__file__).parent
 # Commands that take of a data set its pieces alone, and what they do instead
 OWN_ENCODING = {"evaluate": "takes it from the checkpoint", "bench": "has its own"}
@@ -100,6 +101,22 @@ def checked(command: str, plain: Any, folder: Path, overrides: list[str]) -> Req
     return Request(typed, folder, plain, overrides)
 
 
+def typed(schema: type[T], plain: dict[str, Any]) -> T:
+    """Saved plain values as their dataclass; keys that it no longer has are left out.
+
+    Raises:
+        ConfigError: a value cannot be what its key expects.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    known = {key: value for key, value in plain.items() if key in schema.__dataclass_fields__}  # type: ignore[attr-defined]
+    try:
+        return cast(T, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), known)))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+
+
 def _of_a_section(command: str, plain: dict[str, Any]) -> ConfigError:
     keys = known_keys(command)[0]
     for section in dict.fromkeys(key.partition(".")[0] for key in keys if "." in key):
@@ -127,6 +144,8 @@ def problem(command: str, overrides: list[str]) -> ConfigError | None:
             return ConfigError(
                 f"{key}={value}: expected one of {', '.join(groups[key])}{suggestion(value, groups[key])}"
             )
+        if command == "prepare" and key.split(".")[0] == "trainer":
+            return ConfigError(f"{override}: belongs to train; prepare only reads")
         if command in OWN_ENCODING and key.split(".")[0] in ("encoding", "trainer"):
             return ConfigError(f"{override}: belongs to train; {command} {OWN_ENCODING[command]}")
         if key.startswith("data.") and command == "evaluate" and not any(o.startswith("data=") for o in overrides):

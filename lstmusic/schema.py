@@ -23,6 +23,12 @@ def at_least(key: str, value: float, lowest: float) -> None:
         raise ConfigError(f"{key}={value}: expected at least {lowest}")
 
 
+def check_jobs(jobs: int) -> None:
+    """Raise ConfigError where a number of processes is none."""
+    if jobs < -1 or jobs == 0:
+        raise ConfigError(f"jobs={jobs}: expected a number of processes, or -1 for one per core")
+
+
 def one_of(key: str, value: str, choices: tuple[str, ...] | list[str]) -> None:
     """Raise ConfigError where a value is not one of the choices; suggests the nearest."""
     if value not in choices:
@@ -56,15 +62,12 @@ class DataConfig:
     citation: str = ""
     cache: str = "data/prepared"
     downloads: str = "data/downloads"
-    jobs: int = -1
 
     def __post_init__(self) -> None:
         if self.path and self.name != "folder":
             raise ConfigError(f"data.path={self.path}: belongs to data=folder, came with data={self.name}")
         if self.subset and self.name != "polymusic":
             raise ConfigError(f"data.subset={self.subset}: belongs to data=polymusic, came with data={self.name}")
-        if self.jobs == 0:
-            raise ConfigError("data.jobs=0: expected a number of processes, or -1 for one per core")
 
 
 @dataclass
@@ -185,6 +188,24 @@ class TrainerConfig:
 
 
 @dataclass
+class PrepareConfig:
+    """`lstmusic prepare`; see conf/prepare.yaml."""
+
+    data: DataConfig
+    encoding: EncodingConfig
+    trainer: TrainerConfig  # comes with the encoding; nothing here reads it
+    filters: FiltersConfig = field(default_factory=FiltersConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    jobs: int = -1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least("seed", self.seed, 0)
+        check_jobs(self.jobs)
+
+
+@dataclass
 class TrainConfig:
     """`lstmusic train`; see conf/train.yaml."""
 
@@ -192,12 +213,17 @@ class TrainConfig:
     encoding: EncodingConfig
     model: ModelConfig
     trainer: TrainerConfig
+    filters: FiltersConfig = field(default_factory=FiltersConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    jobs: int = -1
     seed: int = 0
     resume: str | None = None
     init_from: str | None = None
 
     def __post_init__(self) -> None:
         at_least("seed", self.seed, 0)
+        check_jobs(self.jobs)
 
 
 @dataclass
@@ -261,14 +287,14 @@ class EvaluateConfig:
 
     checkpoint: str = "bach"
     split: str = "valid"
-    seed: int | None = None
+    jobs: int = -1
     data: DataConfig | None = None
     encoding: EncodingConfig | None = None
     trainer: TrainerConfig | None = None
 
     def __post_init__(self) -> None:
         one_of("split", self.split, ("train", "valid", "test"))
-        at_least("seed", self.seed or 0, 0)
+        check_jobs(self.jobs)
 
 
 @dataclass
@@ -306,6 +332,7 @@ class DoctorConfig:
 
 SCHEMAS: dict[str, type] = {
     "generate": GenerateConfig,
+    "prepare": PrepareConfig,
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "listen": ListenConfig,

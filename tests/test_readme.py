@@ -17,7 +17,7 @@ COMMANDS = [
 ]
 TINY = (
     *("model.hidden_size=12", "model.embedding_size=8", "model.num_layers=1", "trainer.max_minutes=null"),
-    *("trainer.max_steps=4", "trainer.bptt_length=16", "trainer.accelerator=cpu", "data.jobs=1"),
+    *("trainer.max_steps=4", "trainer.bptt_length=16", "trainer.accelerator=cpu", "jobs=1"),
 )
 needs_bach = pytest.mark.skipif(
     not (music_model.PRETRAINED / "bach" / "config.yaml").is_file(), reason="the bundled model is not in this checkout"

@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from lstmusic import config as configs
 from lstmusic import music_model
 from lstmusic.commands import output
 from lstmusic.commands.corpora import open_corpus
@@ -19,8 +20,7 @@ from lstmusic.errors import ConfigError
 from lstmusic.evaluation import baselines as simple
 from lstmusic.evaluation.likelihood import split_nats
 from lstmusic.models.language_model import RecurrentLanguageModel
-from lstmusic.schema import DataConfig, EvaluateConfig
-from lstmusic.training.checkpoint import ModelFolder
+from lstmusic.schema import DataConfig, EvaluateConfig, FiltersConfig
 
 LANES = 64
 WINDOW_STEPS = 128
@@ -32,10 +32,19 @@ def run(request: Request) -> dict[str, Any]:
     console = Console()
     model = music_model.load(config.checkpoint)
     facts = model.folder.facts
-    data = config.data or DataConfig(**facts["data"])
-    seed = facts.get("seed", 0) if config.seed is None else config.seed
-    corpus = open_corpus(data, model.codec.name, model.codec.options, seed=seed, console=console)
-    _check_held_out(model.folder, corpus, data.name, config.split)
+    own = configs.typed(DataConfig, facts["data"])
+    data = config.data or own
+    corpus = open_corpus(
+        data,
+        model.codec.name,
+        model.codec.options,
+        filters=configs.typed(FiltersConfig, facts.get("filters", {})),
+        jobs=config.jobs,
+        seed=facts.get("seed", 0),
+        console=console,
+    )
+    if (data.name, data.path, data.subset) == (own.name, own.path, own.subset):
+        corpus.split_as(model.folder.split)
     folder = output.open_folder(request)
     started = time.monotonic()
     results = measure(model.model, corpus, config.split)
@@ -44,18 +53,6 @@ def run(request: Request) -> dict[str, Any]:
     results["wall_s"] = round(time.monotonic() - started, 3)
     show(results, console)
     return output.write_report(folder, "evaluate", request, results)
-
-
-def _check_held_out(folder: ModelFolder, corpus: Corpus, data: str, split: str) -> None:
-    """Raise ConfigError where pieces that the model was trained on would be scored as held-out ones."""
-    if split == "train" or data != folder.facts["data"]["name"]:
-        return
-    seen = set(folder.split.get("train", ())) & set(corpus.piece_names()[split])
-    if seen:
-        raise ConfigError(
-            f"split={split}: {len(seen)} of its pieces were in the model's train split (the data or seed= has changed); "
-            "expected the data that the model was trained on"
-        )
 
 
 def measure(model: RecurrentLanguageModel, corpus: Corpus, split: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rich.console import Console
 from lstmusic import config as configs
 from lstmusic import music_model
 from lstmusic.commands import output
-from lstmusic.commands.corpora import open_corpus
+from lstmusic.commands.corpora import open_corpus, show_verdicts
 from lstmusic.commands.evaluate import LANES, WINDOW_STEPS, measure
 from lstmusic.commands.train_report import draw_curves, write_card
 from lstmusic.config import Request
@@ -38,7 +38,7 @@ from lstmusic.training.fit import Fitted, check_device, fit
 
 SAMPLES = 2
 SAMPLE_BARS = 8
-MAY_CHANGE = ("trainer.max_minutes", "trainer.max_steps", "trainer.patience", "data.cache", "data.jobs")
+MAY_CHANGE = ("trainer.max_minutes", "trainer.max_steps", "trainer.patience", "data.cache", "jobs", "parallel")
 
 
 def run(request: Request) -> dict[str, Any]:
@@ -53,8 +53,17 @@ def run(request: Request) -> dict[str, Any]:
     torch.manual_seed(config.seed)
     started = time.monotonic()
     corpus = open_corpus(
-        config.data, config.encoding.name, config.encoding.options(), seed=config.seed, console=console
+        config.data,
+        config.encoding.name,
+        config.encoding.options(),
+        filters=config.filters,
+        limits=config.limits,
+        parallel=config.parallel,
+        jobs=config.jobs,
+        seed=config.seed,
+        console=console,
     )
+    show_verdicts(corpus, console)
     if resume is not None:
         _check_same_pieces(folder, corpus)
     model = checkpoint.build_model(corpus.codec, asdict(config.model))
@@ -92,6 +101,7 @@ class _Saver:
         config: TrainConfig = self.request.config
         facts = {
             "data": self.request.plain["data"],
+            "filters": self.request.plain["filters"],
             "trainer": self.request.plain["trainer"],
             "seed": config.seed,
             "pieces": {name: row["pieces"] for name, row in self.corpus.counts().items()},

@@ -92,6 +92,14 @@ class Corpus:
         row = self.pieces.table[piece]
         return self._shard(int(row["shard"]))[int(row["start"]) : int(row["start"]) + int(row["length"])]
 
+    def split_as(self, names: dict[str, list[str]]) -> None:
+        """Take the split of a model that was trained on this corpus: the names of each split's pieces.
+
+        Pieces that it does not name belong to no split.
+        """
+        split_of = {piece: name for name, pieces in names.items() for piece in pieces}
+        self.splits = [split_of.get(piece.name, "") for piece in self.pieces]
+
     def indices(self, name: str) -> list[int]:
         """The pieces of a split."""
         return [i for i, piece_split in enumerate(self.splits) if piece_split == name]

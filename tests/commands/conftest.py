@@ -12,7 +12,7 @@ from lstmusic.score.score import METER_DTYPE, NOTE_DTYPE, TEMPO_DTYPE, Track, so
 
 TINY = (
     *("model.hidden_size=12", "model.embedding_size=8", "model.num_layers=1", "trainer.max_minutes=null"),
-    *("trainer.num_lanes=2", "trainer.bptt_length=16", "trainer.accelerator=cpu", "data.jobs=1"),
+    *("trainer.num_lanes=2", "trainer.bptt_length=16", "trainer.accelerator=cpu", "jobs=1"),
 )
 
 

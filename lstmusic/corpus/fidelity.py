@@ -2,8 +2,8 @@
 
 A note is found again in the nearest one of its pitch (drums apart). An encoding on a grid of beats is compared in beats,
 by the piece's own tempo map, so that a rounded tempo is an error of the tempo and not one that grows along the piece; one
-in seconds is compared in seconds. Where the decoded piece as a whole begins earlier (silence at the start that was left
-out) is no error.
+in seconds is compared in seconds. That the decoded piece as a whole begins earlier (silence at the start was left out) is
+no error, and a note that the pedal held may as well be long.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import numpy as np
 
 from lstmusic.events.codec import Codec
 from lstmusic.score import Score
+from lstmusic.score.pedal import folded
 from lstmusic.score.score import DEFAULT_METER, DEFAULT_US_PER_QUARTER, settled
 
-REACH_S = 0.5  # what is further away is another note
-VOTERS = 64  # notes at the start that tell how much silence was left out
-VOTE_S = 0.05
+REACH = 0.5  # quarters, or seconds: what is further away is another note
+VOTE = 0.1  # quarters, or seconds
+VOTERS = 32  # decoded notes at the start that tell how much silence was left out
+MAJORITY = 0.9  # of them
 TEMPO_TOLERANCE = 0.02  # relative; smaller steps of tempo are hardly heard
 
 
@@ -57,42 +59,44 @@ class Fidelity(NamedTuple):
     pedals_lost: int = 0
 
 
-class _Timed(NamedTuple):
-    """Notes [N] sorted by key (pitch, drums apart) and onset."""
+class _Notes(NamedTuple):
+    """Notes [N] sorted by key (pitch, drums apart) and onset; times in quarters or seconds."""
 
     key: np.ndarray
-    onset_s: np.ndarray
-    duration_s: np.ndarray
+    onset: np.ndarray
+    end: np.ndarray
 
 
 def measure(codec: Codec, score: Score, ids: np.ndarray) -> Fidelity:
     """What the ids of a piece keep of it.
 
     Args:
-        codec: whose `encode(score)` gave the ids. Where it can be stretched, it holds seconds, otherwise beats.
+        codec: whose `encode(score)` gave the ids.
         ids: uint16 [N].
     """
     decoded = codec.decode(ids)
-    clock = decoded if codec.stretchable else score
-    resolution = 1.0 if codec.stretchable else score.ticks_per_quarter / decoded.ticks_per_quarter
-    here, there = _timed(score, score, 1.0), _timed(decoded, clock, resolution)
-    shift_s = _shift(here, there)
-    pairs = _matched(here, there._replace(onset_s=there.onset_s + shift_s))
-    error_s = here.onset_s[pairs[0]] - there.onset_s[pairs[1]] - shift_s
-    if len(error_s):
-        error_s -= np.median(error_s)  # what all have in common: the rest of the shift
-    errors_ms = 1000 * np.abs(error_s)
-    durations_ms = 1000 * np.abs(here.duration_s[pairs[0]] - there.duration_s[pairs[1]])
+    heard = score if len(decoded.pedals) else folded(score)
+    here, there = _notes(heard, codec.in_seconds), _notes(decoded, codec.in_seconds)
+    shift = _shift(here, there)
+    there = there._replace(onset=there.onset + shift, end=there.end + shift)
+    mine, other = _matched(here, there)
+    shift += (rest := float(np.median(here.onset[mine] - there.onset[other])) if len(mine) else 0.0)
+    onset, end, other_onset, other_end = (
+        times if codec.in_seconds else score.seconds(times * score.ticks_per_quarter)
+        for times in (here.onset[mine], here.end[mine], there.onset[other] + rest, there.end[other] + rest)
+    )
+    onsets_ms = 1000 * np.abs(onset - other_onset)
+    durations_ms = 1000 * np.abs((end - onset) - (other_end - other_onset))
     return Fidelity(
         notes=len(score.notes),
-        lost=len(score.notes) - len(error_s),
-        added=len(decoded.notes) - len(error_s),
-        onset_error_ms=_mean(errors_ms),
-        max_onset_error_ms=float(errors_ms.max(initial=0)),
+        lost=len(score.notes) - len(mine),
+        added=len(decoded.notes) - len(mine),
+        onset_error_ms=_mean(onsets_ms),
+        max_onset_error_ms=float(onsets_ms.max(initial=0)),
         duration_error_ms=_mean(durations_ms),
         pedals=len(score.pedals),
         pedals_lost=max(0, len(score.pedals) - len(decoded.pedals)),
-        **_maps(score, decoded, clock, resolution, shift_s),
+        **_maps(score, decoded, codec.in_seconds, shift),
     )
 
 
@@ -100,36 +104,44 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else 0.0
 
 
-def _timed(score: Score, clock: Score, resolution: float) -> _Timed:
-    """The notes of a Score in the seconds of a clock that has `resolution` ticks to one of the Score."""
+def _times(score: Score, ticks: np.ndarray, in_seconds: bool) -> np.ndarray:
+    return score.seconds(ticks) if in_seconds else ticks / score.ticks_per_quarter
+
+
+def _notes(score: Score, in_seconds: bool) -> _Notes:
     notes = score.notes
     drum = np.array([track.drum for track in score.tracks], bool)
-    key = notes["pitch"] + 128 * drum[notes["track"]]
-    onset_s = clock.seconds(notes["onset_tick"] * resolution)
-    duration_s = clock.seconds((notes["onset_tick"] + notes["duration_tick"]) * resolution) - onset_s
-    order = np.lexsort((onset_s, key))
-    return _Timed(key[order], onset_s[order], duration_s[order])
+    key = np.where(drum[notes["track"]], notes["pitch"] + np.uint8(128), notes["pitch"])
+    order = np.argsort(key, kind="stable")  # within a key they stay in the order of their onsets
+    key, notes = key[order], notes[order]
+    end_tick = notes["onset_tick"] + notes["duration_tick"]
+    return _Notes(key, _times(score, notes["onset_tick"], in_seconds), _times(score, end_tick, in_seconds))
 
 
-def _shift(here: _Timed, there: _Timed) -> float:
-    """Seconds by which the decoded piece is early: what most pairs of first notes of one pitch are apart."""
-    first, second = (np.argsort(notes.onset_s, kind="stable")[:VOTERS] for notes in (here, there))
-    apart = here.onset_s[first][:, None] - there.onset_s[second]
-    apart = apart[here.key[first][:, None] == there.key[second]]
+def _shift(here: _Notes, there: _Notes) -> float:
+    """How much earlier the decoded piece is: the least by which nearly all its first notes are before one like them."""
+    first = np.argsort(there.onset, kind="stable")[:VOTERS]
+    voter, note = np.nonzero(there.key[first][:, None] == here.key)
+    apart = here.onset[note] - there.onset[first[voter]]
+    voter, apart = voter[apart > -VOTE], apart[apart > -VOTE]
     if not len(apart):
         return 0.0
-    values, votes = np.unique(np.rint(apart / VOTE_S), return_counts=True)
-    near = np.abs(apart - VOTE_S * values[np.lexsort((np.abs(values), -votes))[0]]) <= VOTE_S
-    return float(np.median(apart[near]))
+    place = (apart / VOTE).astype(np.int64) + 1  # bins around 0 and its multiples; three together are one candidate
+    near = np.zeros((len(first), int(place.max()) + 3), bool)
+    for further in range(3):
+        near[voter, place + further] = True
+    votes = near.sum(axis=0)
+    chosen = int(np.argmax(votes >= min(MAJORITY * len(first), votes.max())))
+    return float(np.median(apart[(place <= chosen) & (place > chosen - 3)]))
 
 
-def _matched(here: _Timed, there: _Timed) -> np.ndarray:
+def _matched(here: _Notes, there: _Notes) -> np.ndarray:
     """Pairs of notes of one pitch that are each other's nearest, int64 [2, N]; again among those left, until none is."""
     left, right = np.arange(len(here.key)), np.arange(len(there.key))
     found = [np.zeros((2, 0), np.int64)]
     while len(left) and len(right):
-        to = _nearest(here.key[left], here.onset_s[left], there.key[right], there.onset_s[right])
-        back = _nearest(there.key[right], there.onset_s[right], here.key[left], here.onset_s[left])
+        to = _nearest(here.key[left], here.onset[left], there.key[right], there.onset[right])
+        back = _nearest(there.key[right], there.onset[right], here.key[left], here.onset[left])
         mutual = np.flatnonzero((to >= 0) & (back[to] == np.arange(len(left))))
         if not len(mutual):
             break
@@ -138,26 +150,25 @@ def _matched(here: _Timed, there: _Timed) -> np.ndarray:
     return np.concatenate(found, axis=1)
 
 
-def _nearest(key: np.ndarray, onset_s: np.ndarray, among_key: np.ndarray, among_s: np.ndarray) -> np.ndarray:
+def _nearest(key: np.ndarray, onset: np.ndarray, among_key: np.ndarray, among_onset: np.ndarray) -> np.ndarray:
     """For each note the index of the nearest of its key within reach, the first of equals; -1: none. All are sorted."""
-    span = max(onset_s.max(), among_s.max()) - min(onset_s.min(), among_s.min()) + 4 * REACH_S
-    place, among = key * span + onset_s, among_key * span + among_s
+    span = max(onset.max(), among_onset.max()) - min(onset.min(), among_onset.min()) + 4 * REACH
+    place, among = key * span + onset, among_key * span + among_onset
     after = np.searchsorted(among, place).clip(max=len(among) - 1)
     before = np.searchsorted(among, among[np.maximum(after - 1, 0)])
     nearest = np.where(np.abs(among[before] - place) <= np.abs(among[after] - place), before, after)
-    return np.where(np.abs(among[nearest] - place) <= REACH_S, nearest, -1)
+    return np.where(np.abs(among[nearest] - place) <= REACH, nearest, -1)
 
 
-def _maps(score: Score, decoded: Score, clock: Score, resolution: float, shift_s: float) -> dict:
+def _maps(score: Score, decoded: Score, in_seconds: bool, shift: float) -> dict:
     """The fields of Fidelity that say what became of tempi, meters and keys."""
     found: dict = {}
     defaults = {"tempi": (DEFAULT_US_PER_QUARTER,), "meters": DEFAULT_METER, "keys": ()}
     for name, default in defaults.items():
         rows, others = settled(getattr(score, name), *default), settled(getattr(decoded, name), *default)
-        starts_s = clock.seconds(others["tick"] * resolution) + shift_s
-        # A row counts as kept where it is in force a little after its moment: a grid may move it.
-        at = np.searchsorted(starts_s, score.seconds(rows["tick"]) + VOTE_S, side="right") - 1
-        present = at >= 0 if name == "keys" else np.ones(len(rows), bool)
+        moment = _times(score, rows["tick"], in_seconds) + VOTE  # a grid may have moved it
+        start = np.where(others["tick"] > 0, _times(decoded, others["tick"], in_seconds) + shift, -np.inf)
+        at = np.searchsorted(start, moment, side="right") - 1
         match = others[np.maximum(at, 0)] if len(others) else rows
         if name == "tempi":
             error = np.abs(rows["us_per_quarter"] / match["us_per_quarter"] - 1)
@@ -165,7 +176,7 @@ def _maps(score: Score, decoded: Score, clock: Score, resolution: float, shift_s
             found["max_tempo_error"] = float(error[kept].max(initial=0))
         else:
             fields = [field for field in rows.dtype.names or () if field != "tick"]
-            kept = present & (rows[fields] == match[fields]) & bool(len(others))
+            kept = (rows[fields] == match[fields]) & (at >= 0)
         found |= {name: len(rows), f"{name}_lost": int((~kept).sum())}
     return found
 

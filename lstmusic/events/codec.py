@@ -22,6 +22,7 @@ class Codec(ABC):
         vocabulary, grammar: of this encoding.
         note_kinds: the kinds of event whose ids begin a note.
         stretchable: whether `augment` can change the tempo; a grid of beats holds no seconds.
+        in_seconds: whether the ids tell seconds and `decode` lays them out at MIDI's own tempo; otherwise they tell beats.
         unscored_kinds: kinds of event that are not music: headers and borders.
         repeat_name: what `repeats` guesses, for reports.
     """
@@ -32,6 +33,7 @@ class Codec(ABC):
     grammar: Grammar
     note_kinds: tuple[str, ...]
     stretchable: bool = False
+    in_seconds: bool = False
     unscored_kinds: tuple[str, ...] = ("BOS", "EOS")
     repeat_name: str
 

@@ -47,6 +47,7 @@ class PerformanceCodec(Codec):
     name = "performance"
     note_kinds = ("NOTE_ON",)
     stretchable = True
+    in_seconds = True
     repeat_name = "repeat_phrase"
 
     def __init__(self, pedals: bool = False) -> None:

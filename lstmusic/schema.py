@@ -121,6 +121,7 @@ class EncodingConfig:
     strikes: bool | None = None  # chorale
     grouped: bool | None = None  # metrical
     pedals: bool | None = None  # performance
+    tokenizer: str | None = None  # miditok
 
     def options(self) -> dict[str, Any]:
         """What the codec is built with."""

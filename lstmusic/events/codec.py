@@ -100,25 +100,44 @@ def followers(contexts: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return out
 
 
+def histories(first: np.ndarray, num_first: int, ids: np.ndarray, num_ids: int, length: int) -> np.ndarray:
+    """Contexts of growing length, int64 [N, 1 + length]: `first`, and with it the last id, the last two, and so on.
+
+    Args:
+        first: int64 [N], the coarsest context, one of 0..num_first-1.
+        ids: int [N], each one of 0..num_ids-1.
+        length: how many ids at most; fewer where they and one more would not fit 64 bits.
+    """
+    ids = np.asarray(ids, np.int64)
+    keys = [first]
+    for back in range(1, length + 1):
+        if num_first * num_ids ** (back + 1) >= 2**63:
+            break
+        before = np.concatenate([np.zeros(min(back, len(ids)), np.int64), ids[:-back]])
+        keys.append(keys[-1] * num_ids + before)
+    return np.stack(keys, axis=1)
+
+
 def build(name: str, **options) -> Codec:
     """The codec of an encoding.
 
     Args:
-        name: `chorale`, `melody`, `metrical` or `performance`.
+        name: `chorale`, `melody`, `metrical` or `performance`, or MidiTok's name of a tokenizer.
         **options: what that codec takes, such as `strikes=False` for `chorale`.
 
     Raises:
         ConfigError: there is no such encoding, or it has no such option.
     """
+    from lstmusic.events import miditok
     from lstmusic.events.chorale import ChoraleCodec
     from lstmusic.events.melody import MelodyCodec
     from lstmusic.events.metrical import MetricalCodec
     from lstmusic.events.performance import PerformanceCodec
 
     codecs = {codec.name: codec for codec in (ChoraleCodec, MelodyCodec, MetricalCodec, PerformanceCodec)}
-    if name not in codecs:
-        raise ConfigError(f"encoding={name}: expected one of {', '.join(codecs)}")
+    if name not in (*codecs, *miditok.NAMES, *miditok.REFUSED):
+        raise ConfigError(f"encoding={name}: expected one of {', '.join((*codecs, *miditok.NAMES))}")
     try:
-        return codecs[name](**options)
+        return codecs[name](**options) if name in codecs else miditok.build(name, **options)
     except TypeError as error:
         raise ConfigError(f"encoding={name} with {options}: {error}") from error

@@ -24,7 +24,7 @@ def latest(where: np.ndarray) -> np.ndarray:
     return np.r_[-1, np.maximum.accumulate(index)[:-1]]
 
 
-def values_at(values: np.ndarray, index: np.ndarray, otherwise: int) -> np.ndarray:
+def values_at(values: np.ndarray, index: np.ndarray, otherwise: float) -> np.ndarray:
     """values[index] where the index is not negative."""
     return np.where(index >= 0, values[np.maximum(index, 0)], otherwise)
 

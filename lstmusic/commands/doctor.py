@@ -20,7 +20,7 @@ from lstmusic.errors import LstmusicError
 
 PACKAGES = (
     *("torch", "lightning", "tensorboard", "hydra-core", "omegaconf", "numpy", "safetensors", "joblib", "pooch"),
-    *("symusic", "pretty_midi", "mido", "music21", "soundfile", "pillow", "matplotlib", "rich"),
+    *("scipy", "pretty_midi", "mido", "music21", "soundfile", "pillow", "matplotlib", "rich"),
 )
 
 

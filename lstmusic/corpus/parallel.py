@@ -1,90 +1,92 @@
-"""The same work on this machine's cores, or on a Ray or Dask cluster: through joblib."""
+"""The same work on this machine's cores, or on a Dask or Ray cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.util import find_spec
 from typing import Any
 
 from lstmusic.errors import ConfigError
 from lstmusic.schema import ParallelConfig
 
-IDLE_S = 10  # after which loky's processes end
+PACKAGES = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
+IDLE_S = 10  # after which processes that wait for more work end
 
 
 def run(function: Callable[[Any], Any], items: Sequence, parallel: ParallelConfig, jobs: int) -> Iterator[Any]:
     """The results of a function for many items, as they come, in any order.
 
-    Only as many items as there are processes (and as many again) are under way; results are meant to be small.
+    A few items more than there are processes are under way at a time; results are meant to be small.
 
     Args:
         function: picklable.
+        parallel: where.
         jobs: processes; -1 for one per core of the machine or cluster.
 
     Raises:
         ConfigError: the backend's package is not installed, or there is no cluster at the address.
     """
+    package = PACKAGES[parallel.backend]
+    if find_spec(package) is None:
+        wanted = f"expected it after pip install 'lstmusic[{parallel.backend}]'"
+        raise ConfigError(f"parallel.backend={parallel.backend}: no package {package}, {wanted}")
     if parallel.backend == "loky":
-        from joblib import effective_n_jobs
+        yield from _on_this_machine(function, items, jobs)
+    elif parallel.backend == "dask":
+        yield from _on_dask(function, items, jobs, parallel.address)
+    else:
+        yield from _on_ray(function, items, jobs, parallel.address)
 
-        jobs = min(effective_n_jobs(jobs), len(items))
-        if jobs <= 1:
-            yield from map(function, items)
-            return
+
+def _on_this_machine(function: Callable[[Any], Any], items: Sequence, jobs: int) -> Iterator[Any]:
+    from joblib import effective_n_jobs
+
+    jobs = min(effective_n_jobs(jobs), len(items))
+    if jobs <= 1:
+        yield from map(function, items)
+    else:
+        yield from _through_joblib(function, items, jobs, backend="loky", idle_worker_timeout=IDLE_S)
+
+
+def _on_dask(function: Callable[[Any], Any], items: Sequence, jobs: int, address: str | None) -> Iterator[Any]:
+    from distributed import Client
+
+    local = {"n_workers": jobs if jobs > 0 else None, "threads_per_worker": 1, "dashboard_address": None}
+    try:
+        client = Client(address) if address else Client(**local)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"parallel.address={address}: no Dask cluster answers there") from error
+    with client:
+        yield from _through_joblib(function, items, jobs, backend="dask")
+
+
+def _through_joblib(function: Callable[[Any], Any], items: Sequence, jobs: int, **settings: Any) -> Iterator[Any]:
     from joblib import Parallel, delayed, parallel_config
 
-    with _cluster(parallel, jobs) as settings:
-        with parallel_config(**settings):
-            pool = Parallel(jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
-            results = pool(delayed(function)(item) for item in items)
-        try:
-            yield from results
-        finally:
-            results.close()
-
-
-def _cluster(parallel: ParallelConfig, jobs: int) -> AbstractContextManager[dict[str, Any]]:
-    """The settings of a joblib backend, for as long as its cluster is held."""
-    if parallel.backend == "loky":
-        return nullcontext({"backend": "loky", "idle_worker_timeout": IDLE_S})
+    with parallel_config(**settings):
+        pool = Parallel(jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
+        results = pool(delayed(function)(item) for item in items)
     try:
-        return {"ray": _ray, "dask": _dask}[parallel.backend](parallel.address, jobs)
-    except ImportError as error:
-        raise ConfigError(
-            f"parallel.backend={parallel.backend}: not installed, expected pip install 'lstmusic[{parallel.backend}]'"
-        ) from error
+        yield from results
+    finally:
+        results.close()
 
 
-@contextmanager
-def _ray(address: str | None, jobs: int) -> Iterator[dict[str, Any]]:
+def _on_ray(function: Callable[[Any], Any], items: Sequence, jobs: int, address: str | None) -> Iterator[Any]:
     import ray
-    from ray.util.joblib import register_ray
+    from ray.util.multiprocessing import Pool  # Ray's joblib backend gives no result before the last
 
     mine = not ray.is_initialized()
-    if mine:
-        cores = None if address or jobs < 0 else jobs
-        try:
-            ray.init(address, num_cpus=cores, include_dashboard=False, log_to_driver=False)
-        except ConnectionError as error:
-            raise ConfigError(f"parallel.address={address}: no Ray cluster there") from error
-    register_ray()
     try:
-        yield {"backend": "ray"}
+        if mine and address:
+            ray.init(address, log_to_driver=False)
+        elif mine:
+            ray.init(num_cpus=jobs if jobs > 0 else None, include_dashboard=False, log_to_driver=False)
+    except ConnectionError as error:
+        raise ConfigError(f"parallel.address={address}: no Ray cluster answers there") from error
+    try:
+        with Pool(jobs if jobs > 0 else None) as pool:
+            yield from pool.imap_unordered(function, items, chunksize=1)
     finally:
         if mine:
             ray.shutdown()
-
-
-@contextmanager
-def _dask(address: str | None, jobs: int) -> Iterator[dict[str, Any]]:
-    from distributed import Client
-
-    local = (
-        {} if address else {"n_workers": jobs if jobs > 0 else None, "threads_per_worker": 1, "dashboard_address": None}
-    )
-    try:
-        client = Client(address, **local)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"parallel.address={address}: no Dask cluster there") from error
-    with client:
-        yield {"backend": "dask", "wait_for_workers_timeout": 60}

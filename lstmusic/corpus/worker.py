@@ -112,7 +112,7 @@ class Worker:
         if -code in FROM_OUTSIDE:
             raise LstmusicError(f"a reading process was stopped from outside ({signal.Signals(-code).name})")
         if code == -signal.SIGKILL:
-            return "the parser was killed (SIGKILL), most likely because the machine ran out of memory"
+            return "killed (SIGKILL), most likely for want of memory"
         return f"the parser died ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
 
 

@@ -63,6 +63,7 @@ class ChoraleCodec(Codec):
 
     def encode(self, score: Score, losses: Counter | None = None) -> np.ndarray:
         losses = Counter() if losses is None else losses
+        losses["pedal changes left out"] += len(score.pedals)
         header = self._header(score, losses)
         step, end, pitch, voice = self._voices(score, header, losses)
         length = int(end.max())

@@ -59,12 +59,11 @@ def melody(score: Score, steps_per_quarter: int, losses: Counter) -> Line:
 def melody_track(score: Score, notes: np.ndarray) -> int:
     """The track of these notes [N] that is named like a melody; else the highest of those that play one note at a time.
 
-    Where no track does, the highest of all; tracks with few notes are passed over as long as there are others.
+    Without a name, tracks with few notes are passed over; where none plays one note at a time, the highest of all is taken.
     """
     used, count = np.unique(notes["track"], return_counts=True)
-    used = used[count >= MIN_SHARE * count.max()]
     named = [track for track in used if any(name in score.tracks[track].name.lower() for name in MELODY_NAMES)]
-    of_track = {track: notes[notes["track"] == track] for track in (named or used)}
+    of_track = {track: notes[notes["track"] == track] for track in named or used[count >= MIN_SHARE * count.max()]}
     alone = {track: len(np.unique(mine["onset_tick"])) / len(mine) for track, mine in of_track.items()}
     single = [track for track in of_track if alone[track] >= MIN_ALONE]
     return int(max(single or of_track, key=lambda track: of_track[track]["pitch"].mean()))

@@ -198,6 +198,11 @@ def test_a_track_that_is_named_like_a_melody_is_it(score_of, name):
     assert pitches_of(score_of, TUNE + descant, names=(name, "flute")) == [60, 61, 62, 63]
 
 
+def test_a_melody_that_is_named_may_have_few_notes(score_of):
+    busy = [(3 * k, 3, 72 + k % 5, 1) for k in range(32)]
+    assert pitches_of(score_of, TUNE + busy, names=("MELODY", "PIANO")) == [60, 61, 62, 63]
+
+
 def test_of_chords_the_highest_notes_remain(score_of):
     rows = [(0, 12, 60, 0), (0, 12, 67, 0), (12, 12, 62, 0), (12, 24, 65, 0)]
     assert pitches_of(score_of, rows, losses=(losses := Counter())) == [67, 65]

@@ -36,6 +36,7 @@ def melody(score: Score, steps_per_quarter: int, losses: Counter) -> Line:
     drum = np.array([track.drum for track in score.tracks], bool)
     keep = ~drum[notes["track"]] if len(notes) else np.zeros(0, bool)
     losses["drum notes left out"] += int((~keep).sum())
+    losses["pedal changes left out"] += len(score.pedals)
     notes = notes[keep]
     if len(notes) == 0:
         raise ReadError("no notes: expected pitched notes")

@@ -129,7 +129,7 @@ def read_jsb16(ref: PieceRef) -> Score:
 
 def read_polymusic(ref: PieceRef) -> Score:
     """One piece of `polymusic`: a key that stays down from frame to frame is one held note of the piano."""
-    frames = _polymusic_file(ref.place)[ref.split][ref.number]
+    frames = _polymusic_file(ref.place)[ref.split][ref.number].astype(np.int64)
     ticks_per_frame = 4 * TICKS_PER_STEP // FRAMES_PER_QUARTER[Path(ref.place).stem]
     notes = voice_notes(_changes(frames * np.arange(LOWEST_KEY, LOWEST_KEY + 88)), ticks_per_frame)
     notes["track"] = 0
@@ -173,8 +173,8 @@ def _jsb16_file(path: str) -> dict[str, list]:
 
 @lru_cache(maxsize=1)
 def _polymusic_file(path: str) -> dict[str, list[np.ndarray]]:
-    """Frames [T, 88] of 0 and 1, int64, of every piece of every split."""
+    """Frames uint8 [T, 88] of 0 and 1 of every piece of every split."""
     from scipy.io import loadmat
 
     cells = loadmat(path)
-    return {split: [piece.astype(np.int64) for piece in cells[f"{split}data"].reshape(-1)] for split in SPLITS}
+    return {split: list(cells[f"{split}data"].reshape(-1)) for split in SPLITS}

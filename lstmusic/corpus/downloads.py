@@ -27,7 +27,7 @@ def fetch(name: str, files: Sequence[DataFile], downloads: str | Path) -> tuple[
     """
     given = os.environ.get("LSTMUSIC_DATA_DIR")
     for file in files if given else ():
-        place = Path(str(given)) / name / file.name
+        place = Path(str(given)).absolute() / name / file.name
         if place.is_file():
             if (found := file_sha256(place)) != file.sha256:
                 raise DownloadError(f"{place}: sha256 {found[:12]}…, expected {file.sha256[:12]}…")
@@ -37,7 +37,9 @@ def fetch(name: str, files: Sequence[DataFile], downloads: str | Path) -> tuple[
     file = next(file for file in files if file.url)
     try:
         known = f"sha256:{file.sha256}"
-        place = pooch.retrieve(file.url, known, fname=file.name, path=Path(downloads) / name, progressbar=True)
+        place = pooch.retrieve(
+            file.url, known, fname=file.name, path=Path(downloads).absolute() / name, progressbar=True
+        )
     except Exception as error:  # requests, urllib3 and pooch each raise their own
         reason = str(error).split("\n")[0] or type(error).__name__
         place = Path(given or downloads) / name / file.name

@@ -59,8 +59,8 @@ def folder(path: str | Path | None, cache: str | Path = "data/prepared") -> Sour
         EmptyCorpusError: no file has a suffix that lstmusic reads.
     """
     root = check_path(path)
-    alone = not root.is_dir()
-    found = [_Found(root.name, str(root))] if alone else sorted(_walk(str(root)))
+    alone, absolute = not root.is_dir(), os.path.abspath(root)  # workers may stand elsewhere
+    found = [_Found(root.name, absolute)] if alone else sorted(_walk(absolute))
     if not found:
         raise EmptyCorpusError(f"data.path={shown(str(root))}: no file ends in {', '.join(KNOWN_SUFFIXES)}")
     digest = hashlib.sha256()
@@ -91,7 +91,7 @@ def in_archive(place: str | Path, sha256: str, cache: str | Path, name: str, pre
         name: what the archive itself is called, where something is wrong with it.
         prefix: of each piece's name.
     """
-    inside, found = archives.entries(Path(place), sha256, KNOWN_SUFFIXES, Path(cache) / "archives")
+    inside, found = archives.entries(Path(place), sha256, KNOWN_SUFFIXES, Path(cache).absolute() / "archives")
     refs: list[PieceRef] = []
     for entry in found:
         entry_name = shown(prefix + entry.name) if entry.name else name

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
-from lstmusic.corpus.archives import Member
+from lstmusic.corpus.members import Member
 
 SPLITS = ("train", "valid", "test")
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")

@@ -13,9 +13,11 @@ import zipfile
 
 import pytest
 
-from lstmusic.corpus import archives
+from lstmusic.corpus import archives, members
 from lstmusic.corpus.downloads import file_sha256
-from lstmusic.errors import ReadError
+from lstmusic.corpus.members import Member
+from lstmusic.errors import OutputError, ReadError
+from lstmusic.score.files import MAX_BYTES
 
 WANTED = (".mid", ".abc")
 FILES = {"a.mid": b"first", "deep/ä.mid": b"second " * 300, "readme.txt": b"no music", "c.MID": b""}
@@ -136,28 +138,32 @@ def test_of_a_torn_archive_what_is_before_the_tear_is_used(listed, suffix):
     assert most >= (0 if suffix == ".tar.bz2" else 4)  # bzip2 packs blocks of 900 kB, of which this is one
 
 
-def test_a_torn_zip_that_was_streamed(listed):
-    """Finder and others write each member's length behind it."""
+class Pipe(io.RawIOBase):
+    """What a zip is written to without going back: each member's length stands behind it, as Finder does it."""
 
-    class Pipe(io.RawIOBase):
-        def __init__(self):
-            self.data = b""
+    def __init__(self):
+        self.data = b""
 
-        def writable(self):
-            return True
+    def writable(self):
+        return True
 
-        def write(self, data):
-            self.data += bytes(data)
-            return len(data)
+    def write(self, data):
+        self.data += bytes(data)
+        return len(data)
 
+
+def test_a_zip_that_was_streamed_whole_and_torn(listed):
     pipe = Pipe()
+    files = {f"{k}.mid": random.Random(k).randbytes(300) + bytes(1000) for k in range(4)}
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in MUSIC.items():
+        for name, data in files.items():
             archive.writestr(name, data)
-    assert dict(listed(pipe.data, "songs.zip")) == MUSIC
-    found = dict(listed(pipe.data[:-30], "songs.zip"))
-    assert "torn or damaged" in found.pop("")
-    assert found == MUSIC
+    assert dict(listed(pipe.data, "songs.zip")) == files
+    for stop in range(1, len(pipe.data) - 1, 23):
+        found = dict(listed(pipe.data[:stop], "songs.zip"))
+        assert "torn or damaged" in found.pop("")
+        assert found == dict(list(files.items())[: len(found)])
+    assert len(found) == 4
 
 
 @pytest.mark.parametrize("suffix", [".zip", *PACKERS])
@@ -193,7 +199,7 @@ def test_other_ways_of_packing_are_named(listed):
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
 def test_a_member_that_is_too_large_is_named_and_never_unpacked(listed, suffix):
-    bomb = {"bomb.mid": bytes(archives.MAX_BYTES + 1), "a.mid": b"music"}
+    bomb = {"bomb.mid": bytes(MAX_BYTES + 1), "a.mid": b"music"}
     data = zip_bytes(bomb) if suffix == ".zip" else PACKERS[suffix](tar_bytes(bomb))
     del bomb
     tracemalloc.start()
@@ -214,7 +220,7 @@ def test_a_member_that_lies_about_its_size_is_damaged(listed):
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])
 def test_an_archive_that_unpacks_without_end_is_left(listed, suffix, monkeypatch):
-    monkeypatch.setattr(archives, "ALWAYS_UNPACKED", 100_000)
+    monkeypatch.setattr(members, "ALWAYS_UNPACKED", 100_000)
     bombs = {f"{k}.mid": bytes(10**6) for k in range(20)}
     data = zip_bytes(bombs) if suffix == ".zip" else PACKERS[suffix](tar_bytes(bombs))
     found = listed(data, f"songs{suffix}")
@@ -225,4 +231,63 @@ def test_an_archive_that_unpacks_without_end_is_left(listed, suffix, monkeypatch
 def test_a_file_shorter_than_it_was_is_torn(tmp_path):
     (tmp_path / "songs.tar").write_bytes(b"abc")
     with pytest.raises(ReadError, match=r"^x\.mid: torn after 2 bytes, expected 7"):
-        archives.read(str(tmp_path / "songs.tar"), archives.Member(1, 7, 7), "x.mid")
+        archives.read(str(tmp_path / "songs.tar"), Member(1, 7, 7), "x.mid")
+
+
+def test_a_header_may_not_claim_any_length(listed):
+    """A long name of a gigabyte of zeros packs into a megabyte."""
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2**30
+    data = gzip.compress(tar_bytes({"a.mid": b"x"})[:1024] + info.tobuf() + bytes(2**20))
+    assert listed(data, "songs.tar.gz") == [
+        ("a.mid", b"x"),
+        ("", "torn or damaged after a.mid (a header of 1073741824 bytes)"),
+    ]
+
+
+class Full(io.FileIO):
+    """A file on a disk without room."""
+
+    def write(self, data):
+        raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(listed, tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "open", Full, raising=False)
+    with pytest.raises(OutputError, match=r"cannot be written \(No space left on device\)"):
+        listed(gzip.compress(tar_bytes(FILES)), "songs.tar.gz")
+    assert not list((tmp_path / "unpacked").iterdir())
+
+
+def test_a_cache_that_cannot_be_written_is_named(listed, tmp_path):
+    (tmp_path / "unpacked").write_text("a file")
+    with pytest.raises(OutputError, match=r"unpacked: cannot be written \(File exists\)"):
+        listed(gzip.compress(tar_bytes(FILES)), "songs.tar.gz")
+
+
+def test_what_was_copied_and_thrown_away_is_copied_again(listed, tmp_path):
+    data = gzip.compress(tar_bytes(FILES))
+    listed(data, "songs.tar.gz")
+    next((tmp_path / "unpacked").glob("*.bytes")).unlink()
+    assert dict(listed(data, "songs.tar.gz")) == MUSIC
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz", ".tar.bz2"])
+def test_whatever_byte_is_wrong_the_listing_goes_on(tmp_path, suffix):
+    rng = random.Random(suffix)
+    files = {f"{k}.mid": rng.randbytes(50) + bytes(200) for k in range(3)}
+    data = zip_bytes(files) if suffix == ".zip" else PACKERS[suffix](tar_bytes(files))
+    path = tmp_path / f"songs{suffix}"
+    outcomes = set()
+    for _ in range(150):
+        mutated = bytearray(data)
+        for _ in range(rng.randint(1, 4)):
+            mutated[rng.randrange(len(data))] = rng.randrange(256)
+        path.write_bytes(mutated)
+        place, found = archives.entries(path, rng.randbytes(9).hex(), WANTED, tmp_path / "unpacked")
+        for entry in found:
+            try:
+                outcomes.add(bool(entry.member) and bool(archives.read(place, entry.member, entry.name)))
+            except ReadError:
+                outcomes.add("damaged")
+    assert {True, False} <= outcomes

@@ -30,7 +30,7 @@ def served(tmp_path, monkeypatch):
 
     handler = functools.partial(Handler, directory=tmp_path / "web")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/set.zip", seen
     server.shutdown()

@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from lstmusic.corpus import sources
-from lstmusic.corpus.archives import Member
+from lstmusic.corpus.members import Member
 from lstmusic.corpus.sources import PieceRef
 from lstmusic.errors import ConfigError, ReadError
 from lstmusic.schema import DataConfig

@@ -17,7 +17,7 @@ from lstmusic.events.grammar import Context, Grammar, latest, values_at
 from lstmusic.events.vocabulary import Vocabulary
 
 GROUP_SIZE = 2
-STEPS_PER_QUARTER = 12  # holds 16ths, 32nds of a pair together, and triplets of 8ths and 16ths
+STEPS_PER_QUARTER = 12  # 16ths, and triplets of 8ths and 16ths
 NUM_PITCHES = 128
 MAX_DURATION = 16 * STEPS_PER_QUARTER
 LOWEST_QPM, HIGHEST_QPM = 20, 320

@@ -121,14 +121,14 @@ def _paired(key: np.ndarray, is_on: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         key: int64 [K], sorted; MIDI track, channel and pitch of each note-on and note-off, in order of time for each key.
         is_on: bool [K].
     """
-    first = np.r_[True, key[1:] != key[:-1]][: len(key)]
+    first = np.append(True, key[1:] != key[:-1])[: len(key)]
     group = np.cumsum(first) - 1
     # How many sound, were note-offs without a note to count too; shifted so that each key's lowest is its own.
     total = np.cumsum(np.where(is_on, 1, -1))
     floor = -(group + 1) * (2 * len(key) + 2)
-    sounding = total - np.r_[0, total][np.flatnonzero(first)][group] + floor
+    sounding = total - np.append(0, total)[np.flatnonzero(first)][group] + floor
     lowest = np.minimum.accumulate(np.minimum(sounding, floor))
-    idle = ~is_on & (sounding == lowest) & (np.r_[0, lowest][: len(key)] != lowest) & (sounding < floor)
+    idle = ~is_on & (sounding == lowest) & (np.append(0, lowest)[: len(key)] != lowest) & (sounding < floor)
     on, off = np.flatnonzero(is_on), np.flatnonzero(~is_on & ~idle)
     # The k-th note-on of a key goes with its k-th note-off that ends anything.
     on_rank, off_rank = (_numbered(group[index], len(key)) for index in (on, off))

@@ -155,7 +155,7 @@ def _decode(tracks: list[list[bytes]], division: int, name: str, remarks: Remark
         return _decode([list(chain.from_iterable(map(_run_apart, track))) for track in tracks], division, name, remarks)
     lengths = np.array([len(track) for track in tracks], np.int64)
     track = np.repeat(np.arange(len(tracks)), lengths)
-    elapsed = np.r_[0, np.cumsum(wait)]
+    elapsed = np.append(0, np.cumsum(wait))
     first = np.cumsum(lengths) - lengths
     tick = elapsed[1:] - elapsed[first][track]
     is_channel = status < 0xF0

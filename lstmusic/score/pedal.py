@@ -23,7 +23,7 @@ def folded(score: Score) -> Score:
     notes = score.notes.copy()
     offset_tick = notes["onset_tick"] + notes["duration_tick"]
     last_tick = score.end_tick
-    for track in np.unique(score.pedals["track"]).tolist():
+    for track in set(score.pedals["track"].tolist()):
         mine = np.flatnonzero(notes["track"] == track)
         if not score.tracks[track].drum and len(mine):
             pedals = score.pedals[score.pedals["track"] == track]
@@ -43,7 +43,7 @@ def _lifted(tick: np.ndarray, down: np.ndarray, offset_tick: np.ndarray, last_ti
 
 def _next_onset(notes: np.ndarray) -> np.ndarray:
     """For each of one track's notes [N]: when its pitch is struck again; far away where it is not."""
-    order = np.lexsort((notes["onset_tick"], notes["pitch"]))
+    order = np.argsort(notes["pitch"], kind="stable")  # by pitch, then onset, as notes are in order of onset
     pitch, onset_tick = notes["pitch"][order], notes["onset_tick"][order]
     again = np.append(pitch[1:] == pitch[:-1], False)
     out = np.empty(len(notes), np.int64)

@@ -102,9 +102,10 @@ def settled(rows: np.ndarray, *default: int) -> np.ndarray:
     if default:
         rows = np.concatenate([table(rows.dtype, 0, *default), rows])
     rows = rows[np.argsort(rows["tick"], kind="stable")]
-    rows = rows[np.r_[np.diff(rows["tick"]) > 0, True][: len(rows)]]
-    values = rows[[name for name in rows.dtype.names or () if name != "tick"]]
-    return rows[np.r_[True, values[1:] != values[:-1]][: len(rows)]]
+    rows = rows[np.append(np.diff(rows["tick"]) > 0, True)[: len(rows)]]
+    names = [name for name in rows.dtype.names or () if name != "tick"]
+    changed = np.logical_or.reduce([rows[name][1:] != rows[name][:-1] for name in names])
+    return rows[np.append(True, changed)[: len(rows)]]
 
 
 def settled_pedals(rows: np.ndarray) -> np.ndarray:

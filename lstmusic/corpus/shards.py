@@ -10,7 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,14 +23,11 @@ from lstmusic.corpus import doctor, families
 from lstmusic.corpus.doctor import Examined, Examiner, Row
 from lstmusic.corpus.fidelity import Fidelity
 from lstmusic.corpus.pieces import PieceRef
-from lstmusic.errors import LstmusicError
 from lstmusic.files import whole
 from lstmusic.schema import LimitsConfig
 
 # Many enough to keep 32 processes busy, small enough to be done again, few enough for a folder
 SMALLEST, LARGEST, MANY = 16, 1024, 64
-
-_parent = os.getppid()
 
 
 def size_of(pieces: int) -> int:
@@ -56,20 +56,21 @@ def rows_file(folder: Path, number: int) -> Path:
 
 
 class Task(NamedTuple):
-    """One shard to be made, by any process that sees the folder."""
+    """One shard to be made, by any process that sees the folder; `asker` is the process that wants it."""
 
     folder: Path
     number: int
     refs: Sequence[PieceRef]
     examiner: Examiner
     limits: LimitsConfig
+    asker: int
 
 
 def missing(folder: Path, pieces: Sequence[PieceRef], examiner: Examiner, limits: LimitsConfig) -> list[Task]:
     """The shards of a source that are not done yet."""
     size = size_of(len(pieces))
     return [
-        Task(folder, number, pieces[start : start + size], examiner, limits)
+        Task(folder, number, pieces[start : start + size], examiner, limits, os.getpid())
         for number, start in enumerate(range(0, len(pieces), size))
         if not rows_file(folder, number).is_file()
     ]
@@ -81,16 +82,23 @@ def make(task: Task) -> int:
     Raises:
         OutputError: it cannot be written.
     """
-    _write(task.folder, task.number, doctor.examine(_while_wanted(task.refs), task.examiner, task.limits))
+    if os.getpid() != task.asker:
+        _end_with_parent()
+    _write(task.folder, task.number, doctor.examine(task.refs, task.examiner, task.limits))
     return len(task.refs)
 
 
-def _while_wanted(refs: Sequence[PieceRef]) -> Iterator[PieceRef]:
-    """The pieces, until whoever started this process is gone."""
-    for ref in refs:
-        if os.getppid() != _parent:
-            raise LstmusicError("whoever asked for this corpus is gone")
-        yield ref
+@lru_cache(maxsize=1)
+def _end_with_parent() -> None:
+    """End this process soon after the one that started it: a killed run leaves nobody at work."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _write(folder: Path, number: int, pieces: Iterable[Examined]) -> None:

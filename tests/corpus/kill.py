@@ -57,7 +57,8 @@ def main() -> None:
         shutil.rmtree(cache)
         kills = on_the_way = 0
         while kills < asked.kills or on_the_way:
-            process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+            silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            process = subprocess.Popen(command, **silent, start_new_session=True)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(rng.uniform(0, longest) if kills < asked.kills else None)
             if process.poll() is None:

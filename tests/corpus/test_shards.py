@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_a_shard_is_there_when_its_rows_are(source, tmp_path):
     tasks = shards.missing(tmp_path, source.pieces, Examiner("chorale", {}, FiltersConfig()), LimitsConfig())
     assert [(task.number, len(task.refs)) for task in tasks] == [(0, 16), (1, 16), (2, 4)]
     assert shards.make(tasks[1]) == 16
-    assert [task.number for task in shards.missing(tmp_path, source.pieces, *tasks[0][3:])] == [0, 2]
+    assert [task.number for task in shards.missing(tmp_path, source.pieces, *tasks[0][3:5])] == [0, 2]
     found = shards.read_rows(tmp_path, 1)
     assert [row.name for row in found.rows] == [ref.name for ref in source.pieces[16:32]]
     assert sum(row.tokens for row in found.rows) * 2 == shards.ids_file(tmp_path, 1).stat().st_size
@@ -75,13 +76,20 @@ def test_two_at_once_do_the_work_once(source, tmp_path, monkeypatch):
     assert len({corpus.folder for corpus in corpora}) == 1 and len(corpora) == 2
 
 
-def test_a_process_whose_parent_is_gone_stops(source, tmp_path, monkeypatch):
-    (tmp_path / "rows").mkdir()
-    (task, *_) = shards.missing(tmp_path, source.pieces, Examiner("chorale", {}, FiltersConfig()), LimitsConfig())
-    monkeypatch.setattr(shards, "_parent", -1)
-    with pytest.raises(shards.LstmusicError, match="gone"):
-        shards.make(task)
-    assert list((tmp_path / "rows").iterdir()) == []
+def test_nobody_goes_on_working_for_a_run_that_was_killed(midi_folder, tmp_path):
+    """All its processes hold the pipe: it ends when the last of them does."""
+    program = (
+        "import pathlib, sys\nfrom lstmusic.corpus import sources, store\nfolder, cache = sys.argv[1:]\n"
+        "store.prepare(sources.folder(folder, cache), 'chorale', {}, cache=pathlib.Path(cache), jobs=2,"
+        " on_progress=lambda done: print(done, flush=True))"
+    )
+    command = [sys.executable, "-c", program, midi_folder(60), tmp_path / "cache"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as run:
+        assert [run.stdout.readline(), run.stdout.readline()] == ["0\n", "16\n"]
+        run.kill()
+        killed = time.monotonic()
+        run.stdout.read()
+    assert time.monotonic() - killed < 15
 
 
 def test_what_is_killed_ends_with_the_same_bytes(midi_folder):

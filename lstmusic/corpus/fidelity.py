@@ -19,9 +19,9 @@ from lstmusic.score.pedal import folded
 from lstmusic.score.score import DEFAULT_METER, DEFAULT_US_PER_QUARTER, settled
 
 REACH = 0.5  # quarters, or seconds: what is further away is another note
-VOTE = 0.1  # quarters, or seconds
+GRID_S, GRID_QUARTERS = 0.01, 0.13  # no encoding moves an onset further: 10 ms, half a 16th
+SILENCE_S, SILENCE_QUARTERS = 0.001, 0.25  # what is left out at the start is a whole number of these: ms, 16ths
 VOTERS = 32  # decoded notes at the start that tell how much silence was left out
-MAJORITY = 0.9  # of them
 TEMPO_TOLERANCE = 0.02  # relative; smaller steps of tempo are hardly heard
 
 
@@ -77,10 +77,13 @@ def measure(codec: Codec, score: Score, ids: np.ndarray) -> Fidelity:
     decoded = codec.decode(ids)
     heard = score if len(decoded.pedals) else folded(score)
     here, there = _notes(heard, codec.in_seconds), _notes(decoded, codec.in_seconds)
-    shift = _shift(here, there)
+    units = (GRID_S, SILENCE_S) if codec.in_seconds else (GRID_QUARTERS, SILENCE_QUARTERS)
+    shift = _shift(here, there, *units)
     there = there._replace(onset=there.onset + shift, end=there.end + shift)
     mine, other = _matched(here, there)
-    shift += (rest := float(np.median(here.onset[mine] - there.onset[other])) if len(mine) else 0.0)
+    rest = (
+        float(np.median(here.onset[mine] - there.onset[other])) if len(mine) else 0.0
+    )  # a whole piece beside its grid
     onset, end, other_onset, other_end = (
         times if codec.in_seconds else score.seconds(times * score.ticks_per_quarter)
         for times in (here.onset[mine], here.end[mine], there.onset[other] + rest, there.end[other] + rest)
@@ -118,26 +121,32 @@ def _notes(score: Score, in_seconds: bool) -> _Notes:
     return _Notes(key, _times(score, notes["onset_tick"], in_seconds), _times(score, end_tick, in_seconds))
 
 
-def _shift(here: _Notes, there: _Notes) -> float:
-    """How much earlier the decoded piece is: the least by which nearly all its first notes are before one like them."""
+def _shift(here: _Notes, there: _Notes, grid: float, unit: float) -> float:
+    """How much earlier the decoded piece is: the least by which most of its first notes are before one of their pitch."""
     first = np.argsort(there.onset, kind="stable")[:VOTERS]
     voter, note = np.nonzero(there.key[first][:, None] == here.key)
     apart = here.onset[note] - there.onset[first[voter]]
-    voter, apart = voter[apart > -VOTE], apart[apart > -VOTE]
+    voter, apart = voter[apart > -grid], apart[apart > -grid]
     if not len(apart):
         return 0.0
-    place = (apart / VOTE).astype(np.int64) + 1  # bins around 0 and its multiples; three together are one candidate
+    place = (apart / grid).astype(np.int64) + 1  # bins around 0 and its multiples; three together are one candidate
     near = np.zeros((len(first), int(place.max()) + 3), bool)
     for further in range(3):
         near[voter, place + further] = True
     votes = near.sum(axis=0)
-    chosen = int(np.argmax(votes >= min(MAJORITY * len(first), votes.max())))
-    return float(np.median(apart[(place <= chosen) & (place > chosen - 3)]))
+    first_best = int(np.argmax(votes))
+    chosen = first_best + int(np.argmax(np.append(votes[first_best:] < votes.max(), True)) - 1) // 2
+    return unit * round(float(apart[(place <= chosen) & (place > chosen - 3)].mean()) / unit)
 
 
 def _matched(here: _Notes, there: _Notes) -> np.ndarray:
-    """Pairs of notes of one pitch that are each other's nearest, int64 [2, N]; again among those left, until none is."""
+    """Pairs of notes of one pitch, int64 [2, N]: in turn, where nothing is lost; else those that are each other's nearest.
+
+    Nearest is asked again among those left, until none is.
+    """
     left, right = np.arange(len(here.key)), np.arange(len(there.key))
+    if np.array_equal(here.key, there.key) and (np.abs(here.onset - there.onset) <= REACH).all():
+        return np.stack([left, right])
     found = [np.zeros((2, 0), np.int64)]
     while len(left) and len(right):
         to = _nearest(here.key[left], here.onset[left], there.key[right], there.onset[right])
@@ -166,7 +175,7 @@ def _maps(score: Score, decoded: Score, in_seconds: bool, shift: float) -> dict:
     defaults = {"tempi": (DEFAULT_US_PER_QUARTER,), "meters": DEFAULT_METER, "keys": ()}
     for name, default in defaults.items():
         rows, others = settled(getattr(score, name), *default), settled(getattr(decoded, name), *default)
-        moment = _times(score, rows["tick"], in_seconds) + VOTE  # a grid may have moved it
+        moment = _times(score, rows["tick"], in_seconds) + GRID_QUARTERS  # a grid may have moved it
         start = np.where(others["tick"] > 0, _times(decoded, others["tick"], in_seconds) + shift, -np.inf)
         at = np.searchsorted(start, moment, side="right") - 1
         match = others[np.maximum(at, 0)] if len(others) else rows

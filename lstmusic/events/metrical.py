@@ -107,8 +107,7 @@ class MetricalCodec(Codec):
         if not len(score.notes):
             raise ReadError("no notes: expected music")
         notes = self._notes(score, losses)
-        end = int((notes.step + g.DURATION_STEPS[notes.duration]).max())
-        bars = self._bars(score, end, losses)
+        bars = self._bars(score, int(notes.step[-1]) + 1, losses)
         silent = int(np.searchsorted(bars.step, notes.step[0], side="right")) - 1
         losses["bars of silence at the start left out"] += silent
         bars = _Bars(*(column[silent:] for column in bars))
@@ -137,10 +136,6 @@ class MetricalCodec(Codec):
         packed |= rows["pitch"].astype(np.int64) << PITCH_BIT | duration << DURATION_BIT
         packed |= (rows["velocity"].astype(np.int64) - 1) // VELOCITIES_PER_BIN
         packed.sort()
-        crowded = packed[g.MAX_NOTES :] >> STEP_BIT == packed[: -g.MAX_NOTES] >> STEP_BIT
-        if crowded.any():
-            losses[f"notes beyond {g.MAX_NOTES} at one position left out"] += int(crowded.sum())
-            packed = np.delete(packed, np.flatnonzero(crowded) + g.MAX_NOTES)
         return _Notes(
             packed >> STEP_BIT,
             packed >> PROGRAM_BIT & 0xFF,

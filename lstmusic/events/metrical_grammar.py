@@ -8,9 +8,9 @@ note compare.
 Every music has exactly one spelling. At one position the tempo comes first, and only where it changes, then the notes by
 rising program, pitch, duration and velocity; equal notes may follow each other (two violins in unison). The first group
 after the first bar states the tempo, and where it stands the music begins: what lies before is the missing part of an
-incomplete bar. The first bar holds a note. The last BAR is the final bar line, the first at which all has sounded: a piece
-has whole bars, and a song that is to be eight bars long can end where the ninth would begin. KEY is unknown only until
-one is stated.
+incomplete bar. The first bar holds a note, and so does the last. After it comes one more BAR, the final bar line, and only
+there a piece may end: a song that is to be eight bars long ends where the ninth would begin, its last chord complete. KEY
+is unknown only until one is stated.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ STEPS_PER_QUARTER = 12  # holds 16ths (3) and triplets (4 and 2)
 STEPS_PER_16TH = 3
 MAX_BAR = 96
 GROUP_SIZE = 5
-MAX_NOTES = 256  # at one position: more than any score asks for, so that no song stays at one position for ever
 NUM_PITCHES = 128
 DRUM_KIT = 128  # the PROGRAM of channel 10
 LOWEST_QPM, HIGHEST_QPM = 16, 320
@@ -74,11 +73,12 @@ STATE = np.dtype(
         ("slot", "i1"),
         ("member", "i1"),  # of the group; always 0 in the flat form
         ("bars", "<i4"),  # BARs so far
-        ("bar_start", "<i4"),  # the step of the last BAR, and of the one before; steps count from the first
-        ("bar_before", "<i4"),
+        ("bar_start", "<i4"),  # the step of the last BAR, counted from the first
+        ("struck", "?"),  # a note began in this bar; likewise in the one before
+        ("struck_before", "?"),
         ("position", "i1"),  # in the bar; -1: none yet
         ("fresh", "?"),  # the id before was the POSITION, and a new one
-        ("count", "<i2"),  # notes at the position so far
+        ("count", "<i4"),  # notes at the position so far
         ("tied", "?"),  # what is known of the note at hand equals the note before it at the position
         ("meter", "i1"),  # the last id of each kind; -1: none yet
         ("key", "i1"),
@@ -88,8 +88,7 @@ STATE = np.dtype(
         ("duration", "<i2"),
         ("velocity", "i1"),
         ("time_s", "<f8"),  # since the music began
-        ("end", "<i4"),  # the step at which all has sounded
-        ("ends", "<i4", (NUM_PITCHES,)),  # the step at which each pitch has; drums do not sound on
+        ("ends", "<i4", (NUM_PITCHES,)),  # the step at which each pitch has sounded; drums do not sound on
     ]
 )
 UNKNOWN_YET = ("position", "meter", "program", "pitch", "duration", "velocity")
@@ -164,7 +163,8 @@ class MetricalGrammar(Grammar):
         unlike = other[PROGRAM] | other[DURATION] | pitch & (value != state["pitch"])
         state["tied"] = closed | state["tied"] & ~(bar | moved | unlike)
         before, tempo = step_of(state), state["tempo"].copy()
-        state["bar_before"] = np.where(bar, state["bar_start"], state["bar_before"])
+        state["struck_before"] = np.where(bar, state["struck"], state["struck_before"])
+        state["struck"] = closed | state["struck"] & ~bar
         state["bar_start"] += np.where(bar & (state["bars"] > 0), bar_steps(state["meter"]), 0)
         state["bars"] += bar
         state["position"] = np.where(bar, -1, np.where(position, value, state["position"]))
@@ -175,11 +175,9 @@ class MetricalGrammar(Grammar):
         state["pitch"] = np.where(pitch, value, state["pitch"])
         step = step_of(state)
         state["time_s"] += (step - before) * seconds_per_step(tempo)
-        end = np.where(closed, step + DURATION_STEPS[state["duration"]], 0)
-        state["end"] = np.maximum(state["end"], end)
         rows = np.flatnonzero(closed & (state["program"] != DRUM_KIT))
         at = (rows, state["pitch"][rows])
-        state["ends"][at] = np.maximum(state["ends"][at], end[rows])
+        state["ends"][at] = np.maximum(state["ends"][at], step[rows] + DURATION_STEPS[state["duration"][rows]])
         state["member"] = (state["member"] + 1) % self.group_size
         state["slot"] = np.where(state["slot"] == DONE, DONE, self._slot(kind, state["member"]))
 
@@ -204,7 +202,8 @@ class MetricalGrammar(Grammar):
         state["bars"] = np.cumsum(bar) - bar
         length = np.where(bar & (state["bars"] > 0), bar_steps(state["meter"]), 0)
         state["bar_start"] = np.cumsum(length) - length
-        state["bar_before"] = values_at(state["bar_start"], last_bar, 0)
+        state["struck"] = latest(closed) > last_bar
+        state["struck_before"] = values_at(state["struck"], last_bar, False)
         step = step_of(state)
         state["time_s"][1:] = np.cumsum(np.diff(step) * seconds_per_step(state["tempo"][:-1]))
         self._fill_ends(state, np.flatnonzero(closed), notes)
@@ -215,10 +214,9 @@ class MetricalGrammar(Grammar):
 
     @staticmethod
     def _fill_ends(state: np.ndarray, closing: np.ndarray, notes: np.ndarray) -> None:
-        """Fill `end` and `ends` of states [N]; ids in the rows `closing` end a note, `notes` [N] counts those before."""
+        """Fill `ends` of states [N]; ids in the rows `closing` end a note, `notes` [N] counts those before."""
         rows = state[["program", "pitch", "duration"]][closing]
         end = step_of(state)[closing] + DURATION_STEPS[rows["duration"]]
-        state["end"] = np.maximum.accumulate(np.r_[0, end])[notes]
         ends = np.zeros((len(closing) + 1, NUM_PITCHES), np.int32)
         ends[np.arange(1, len(ends)), rows["pitch"]] = np.where(rows["program"] == DRUM_KIT, 0, end)
         state["ends"] = np.maximum.accumulate(ends, axis=0)[notes]
@@ -252,18 +250,17 @@ class MetricalGrammar(Grammar):
 
     def _open(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
         """A bar, a later position, another note at this one, or the end."""
-        bars, position, end, bar_start = (rows[name][at] for name in ("bars", "position", "end", "bar_start"))
-        mask[at, FIRST[BAR]] = (bars == 0) | (end > 0)  # the first bar holds a note
+        bars, position, struck = (rows[name][at] for name in ("bars", "position", "struck"))
+        mask[at, FIRST[BAR]] = struck | (bars != 1)  # the first bar holds a note
         lowest = position + 1
-        more = (position >= 0) & (rows["count"][at] < MAX_NOTES)
         if self.grouped:
-            lowest = np.where(more, position, lowest)
+            lowest = np.maximum(position, 0)
         else:
-            self._notes(mask, rows, at[more])
+            self._notes(mask, rows, at[position >= 0])
         steps = np.arange(MAX_BAR)
         inside = (steps >= lowest[:, None]) & (steps < bar_steps(rows["meter"][at])[:, None])
         self._put(mask, at, POSITION, inside & (bars > 0)[:, None])
-        mask[at, FIRST[EOS]] = (position < 0) & (end <= bar_start) & (end > rows["bar_before"][at])
+        mask[at, FIRST[EOS]] = (position < 0) & rows["struck_before"][at]
 
     def _event(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
         """A change of tempo where nothing stands yet, or a note."""
@@ -299,37 +296,23 @@ class MetricalGrammar(Grammar):
         self._put(mask, at, KEY, (rows["key"][at] == 0)[:, None] | (np.arange(NUM_KEYS + 1) > 0))
 
     def closing(self, state: np.ndarray) -> np.ndarray:
+        # The bar is ended as it is, after one more note where it has none; meter, key and tempo stay.
         state = np.asarray(state)
         rows = state.reshape(-1)
         mask = self.allowed(rows)
-        ends = mask[:, EOS]
-        sounded = rows["end"] > rows["bar_start"]  # in this bar: the next line may be the last
-        open_ = rows["slot"] == OPEN
-        mask[ends] = np.arange(len(VOCABULARY)) == EOS
-        mask[open_ & ~ends & sounded] = np.arange(len(VOCABULARY)) == FIRST[BAR]
-        empty = open_ & ~ends & ~sounded & (rows["bars"] > 0)  # a note is missing
-        mask[empty, FIRST[BAR]] = False
-        if not self.grouped:
-            mask[np.ix_(empty & (rows["position"] >= 0), np.arange(len(VOCABULARY)) < FIRST[TEMPO])] = False
+        ends, between = mask[:, EOS].copy(), rows["slot"] == OPEN
+        bar = between & ~ends & (rows["struck"] | (rows["bars"] == 0))
+        note = between & ~ends & ~bar
+        mask[ends | bar] = False
+        mask[ends, EOS] = mask[bar, FIRST[BAR]] = True
+        mask[note, FIRST[BAR]] = False
+        if not self.grouped:  # where the position stands already, no other is sought
+            mask[note & (rows["position"] >= 0), IDS[POSITION]] = False
         mask[rows["tempo"] > 0, IDS[TEMPO]] = False
-        self._keep(mask, rows["slot"] == AT_KEY, KEY, rows["key"][:, None] == np.arange(NUM_KEYS + 1))
-        known = bar_steps(rows["meter"])[:, None] >= STEPS_PER_QUARTER
-        same = rows["meter"][:, None] == np.arange(len(METERS))
-        self._keep(mask, rows["slot"] == AT_METER, METER, np.where(known, same, BAR_STEPS >= STEPS_PER_QUARTER))
-        line = rows["bar_start"] + bar_steps(rows["meter"])
-        self._keep(
-            mask, rows["slot"] == AT_DURATION, DURATION, (step_of(rows)[:, None] + DURATION_STEPS) <= line[:, None]
-        )
+        for slot, kind, name in ((AT_METER, METER, "meter"), (AT_KEY, KEY, "key")):
+            at = np.flatnonzero((rows["slot"] == slot) & (rows[name] >= 0))
+            mask[at, IDS[kind]] = rows[name][at][:, None] == VALUE[IDS[kind]]
         return mask.reshape(*state.shape, len(VOCABULARY))
-
-    @staticmethod
-    def _keep(mask: np.ndarray, where: np.ndarray, kind: int, wanted: np.ndarray) -> None:
-        """Of the ids of a kind that the rows bool [N] allow, keep the wanted ones, or the lowest where there is none."""
-        at = np.flatnonzero(where)
-        allowed = mask[at, IDS[kind]]
-        best = allowed & np.broadcast_to(wanted, (len(mask), allowed.shape[1]))[at]
-        lowest = np.arange(allowed.shape[1]) == np.argmax(allowed, axis=1)[:, None]
-        mask[at, IDS[kind]] = np.where(best.any(axis=1)[:, None], best, lowest)
 
     def features(self, state: np.ndarray) -> Context:
         sounding = state["ends"] > step_of(state)[..., None]

@@ -14,6 +14,7 @@ from lstmusic.models.language_model import ILLEGAL, RecurrentLanguageModel, Stat
 from lstmusic.sampling import filters
 
 MAX_BARS = 64  # where no length is asked for, a song that has not ended by itself is closed here
+MAX_IDS_AT_REST = 640  # 128 notes of five ids: a song that goes on for longer without moving on in time is closed
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,8 @@ class _Songs:
         self.state: State = tuple(part.expand(-1, batch, -1).contiguous() for part in state)
         self.previous = groups[:, -1].expand(batch, -1)
         self.start = grammar.length(self.where)
+        self.bars, self.ids_at_rest = self.start[0], np.zeros(batch, np.int64)
+        self.stuck = np.zeros(batch, bool)
 
     def write_group(self) -> tuple[np.ndarray, np.ndarray]:
         """Draw one group for every song: ids int64 [B, G] and their nats float64 [B, G]."""
@@ -151,10 +154,18 @@ class _Songs:
         columns, flags = torch.from_numpy(context.columns).long(), torch.from_numpy(context.flags)
         return columns.to(self.model.device), flags.to(self.model.device)
 
+    def _stuck(self) -> np.ndarray:
+        """bool [B]: the songs that once stood still for too long, as one does that would strike one note for ever."""
+        bars, _ = self.grammar.length(self.where)
+        self.ids_at_rest = np.where(bars > self.bars, 0, self.ids_at_rest + 1)
+        self.bars = bars
+        self.stuck |= self.ids_at_rest > MAX_IDS_AT_REST
+        return self.stuck
+
     def _draw(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """One id per song, int64 [B], and its nats at temperature 1 under the grammar's mask, float64 [B]."""
         legal = self.grammar.allowed(self.where)
-        reached = self.length.reached(self.grammar, self.where, self.start)
+        reached = self.length.reached(self.grammar, self.where, self.start) | self._stuck()
         mask = np.where(reached[:, None], self.grammar.closing(self.where), legal) if reached.any() else legal
         if self.length.given:
             mask = _not_ending_early(mask, self.grammar, reached)

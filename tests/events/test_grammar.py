@@ -224,7 +224,7 @@ def test_without_strikes_the_sounding_pitch_cannot_be_struck():
 
 
 def test_length_counts_bars_and_seconds(codec, score_of):
-    ids = codec.encode(score_of([(0, 3 * 1920, 60, 80, 0)], qpm=120))
+    ids = codec.encode(score_of([(1920 * bar, 1920, 60, 80, 0) for bar in range(3)], qpm=120))
     bars, seconds = codec.grammar.length(codec.grammar.trajectory(ids)[-1])
     assert bars == 3
     assert seconds == pytest.approx(6.0, rel=0.02)

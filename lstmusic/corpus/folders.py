@@ -48,7 +48,7 @@ def check_path(path: str | Path | None) -> Path:
 
 
 def folder(path: str | Path | None, cache: str | Path = "data/prepared") -> Source:
-    """The pieces below a folder, in the order of their names; in an archive, in its order; or in one file.
+    """The pieces below a folder, or in an archive, in the order of their names; or in one file.
 
     Args:
         path: of the folder, archive or file. Archives among a folder's files are read too.
@@ -82,7 +82,7 @@ def folder(path: str | Path | None, cache: str | Path = "data/prepared") -> Sour
 
 
 def in_archive(place: str | Path, sha256: str, cache: str | Path, name: str, prefix: str = "") -> list[PieceRef]:
-    """The pieces in an archive, in its order.
+    """The pieces in an archive, in the order of their names, as they would be in a folder.
 
     Args:
         place: the archive.
@@ -93,7 +93,7 @@ def in_archive(place: str | Path, sha256: str, cache: str | Path, name: str, pre
     """
     inside, found = archives.entries(Path(place), sha256, KNOWN_SUFFIXES, Path(cache).absolute() / "archives")
     refs: list[PieceRef] = []
-    for entry in found:
+    for entry in sorted(found, key=lambda entry: entry.name):
         entry_name = shown(prefix + entry.name) if entry.name else name
         reason = entry.reason or _not_music(entry.name)
         if not reason and archives.suffix(entry.name):

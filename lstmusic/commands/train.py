@@ -47,6 +47,8 @@ def run(request: Request) -> dict[str, Any]:
     check_device(request.config.trainer)
     if request.config.data.name == "folder" and not request.config.resume:
         sources.check_path(request.config.data.path)
+    encoding = request.config.encoding
+    codecs.build(encoding.name, **encoding.options())  # one that cannot be made is refused before any work
     start = _start(request.config)
     request, folder, resume = _folder(request, console)
     config: TrainConfig = request.config

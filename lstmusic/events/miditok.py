@@ -117,10 +117,10 @@ class MidiTokCodec(Codec):
         low, high = self.transpositions(ids)
         if not low <= semitones <= high:
             raise VocabularyError(f"semitones={semitones}: expected {low} to {high} for this piece")
-        ids = np.array(ids)
+        moved = np.array(ids, np.int64)
         for kind in self._pitch_kinds():
-            ids[self.vocabulary.is_kind(kind, ids)] += semitones
-        return ids
+            moved[self.vocabulary.is_kind(kind, ids)] += semitones
+        return moved.astype(np.uint16)
 
     def contexts(self, ids: np.ndarray) -> np.ndarray:
         """What comes next; the id before; the two, three and four before."""

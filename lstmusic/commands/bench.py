@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +14,8 @@ from lstmusic.benchmarks import encoding, machine
 from lstmusic.commands import output
 from lstmusic.config import Request
 from lstmusic.corpus import sources
+from lstmusic.corpus.folders import as_file
+from lstmusic.corpus.pieces import PieceRef
 from lstmusic.errors import ConfigError
 from lstmusic.schema import BenchConfig, one_of
 
@@ -33,25 +35,23 @@ def run(request: Request) -> dict[str, Any]:
 
 
 def _encoding(config: BenchConfig, console: Console) -> Rows:
-    files = _files(config)
-    with Progress(console=console, transient=True) as bar:
+    with ExitStack() as own, Progress(console=console, transient=True) as bar:
+        files = [own.enter_context(as_file(piece)) for piece in _pieces(config)]  # members of archives as files
         task = bar.add_task("files", total=len(files))
         return encoding.run(files, on_progress=lambda done: bar.advance(task, done))
 
 
-def _files(config: BenchConfig) -> list[Path]:
+def _pieces(config: BenchConfig) -> list[PieceRef]:
     """The MIDI files of the data, or `pieces` of them, evenly drawn in the order of their names.
 
     Raises:
         ConfigError: there are none.
     """
-    data = config.data
-    source = sources.find(data)
-    files = [Path(piece.place) for piece in source.pieces if piece.kind == "midi"]
-    if not files:
-        raise ConfigError(f"data={data.name}: no MIDI files, expected some")
-    count = min(config.pieces or len(files), len(files))
-    return [files[k * len(files) // count] for k in range(count)]
+    pieces = [piece for piece in sources.find(config.data).pieces if piece.kind == "midi"]
+    if not pieces:
+        raise ConfigError(f"data={config.data.name}: no MIDI files, expected some")
+    count = min(config.pieces or len(pieces), len(pieces))
+    return [pieces[k * len(pieces) // count] for k in range(count)]
 
 
 def show(title: str, rows: Rows, console: Console) -> None:

@@ -340,4 +340,4 @@ class MetricalGrammar(Grammar):
 
     def length(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         fraction = np.maximum(state["position"], 0) / np.maximum(bar_steps(state["meter"]), 1)
-        return np.maximum(state["bars"] - 1, 0) + fraction, state["time_s"]
+        return np.maximum(state["bars"] - 1, 0) + fraction, state["time_s"].copy()  # `advance` works in place

@@ -170,5 +170,4 @@ def test_a_song_that_would_strike_one_note_for_ever_is_closed(tiny_model, monkey
         model.output_bias.data[codec.vocabulary.id(*event)] += 50
     (song,) = songs_of(model, codec, songs=1, bars=2, greedy=True)
     codec.grammar.check(song.ids)
-    assert 8 <= codec.num_notes(song.ids) <= 10
-    assert len(codec.grammar.bos()) + 40 < len(song.ids) < 100
+    assert codec.num_notes(song.ids) == 6  # with the bar and the tempo before them, 40 ids

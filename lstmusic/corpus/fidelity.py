@@ -81,9 +81,8 @@ def measure(codec: Codec, score: Score, ids: np.ndarray) -> Fidelity:
     shift = _shift(here, there, *units)
     there = there._replace(onset=there.onset + shift, end=there.end + shift)
     mine, other = _matched(here, there)
-    rest = (
-        float(np.median(here.onset[mine] - there.onset[other])) if len(mine) else 0.0
-    )  # a whole piece beside its grid
+    # A whole piece that lies beside its grid by as much is as good as on it.
+    rest = np.median(here.onset[mine] - there.onset[other]) if len(mine) else 0.0
     onset, end, other_onset, other_end = (
         times if codec.in_seconds else score.seconds(times * score.ticks_per_quarter)
         for times in (here.onset[mine], here.end[mine], there.onset[other] + rest, there.end[other] + rest)

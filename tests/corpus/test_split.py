@@ -5,7 +5,6 @@ from collections import Counter
 import pytest
 
 from lstmusic.corpus import split
-from lstmusic.events import codec as codecs
 
 
 def test_eighty_ten_ten():
@@ -45,19 +44,3 @@ def test_too_few_for_a_split_are_all_for_training(families, expected):
 def test_valid_and_test_have_a_piece_each_where_there_are_three(families):
     counts = Counter(split.assign([str(k) for k in range(families)], seed=0))
     assert counts == {"train": families - 2, "valid": 1, "test": 1}
-
-
-def test_copies_in_other_keys_are_one_family_and_other_pieces_are_not(codec, phrase):
-    ids = codec.encode(phrase(seed=0))
-    family = split.family(codec, ids)
-    assert {split.family(codec, codec.augment(ids, shift)) for shift in range(-12, 13)} == {family}
-    others = {split.family(codec, codec.encode(phrase(seed=seed))) for seed in range(1, 6)}
-    assert len(others) == 5
-    assert family not in others
-
-
-def test_a_header_does_not_make_another_family(score_of):
-    codec = codecs.build("chorale")
-    rows = [(0, 480, 60, 80, 0), (480, 480, 64, 80, 0)]
-    scores = [score_of(rows), score_of(rows, qpm=70, meter=(3, 4), key=(0, False))]
-    assert len({split.family(codec, codec.encode(score)) for score in scores}) == 1

@@ -21,7 +21,7 @@ from lstmusic.score import midi
 
 PACKAGES = ("lstmusic", "numpy", "symusic", "miditok", "pretty_midi")
 BLOCK = 20  # files that a contender takes in one turn
-ENCODINGS = ("performance",)
+ENCODINGS = ("performance", "metrical")
 TOKENIZERS = ("MIDILike", "REMI")
 PEER = "MidiTok"
 

@@ -15,7 +15,7 @@ import numpy as np
 from lstmusic.errors import IllegalSequenceError
 from lstmusic.events.vocabulary import Vocabulary
 
-CHECK_ROWS = 8192  # `allowed` makes V booleans for each id: a long piece is checked part by part
+CHECK_ROWS = 1024  # `allowed` makes V booleans for each id: a long piece is checked part by part
 
 
 def latest(where: np.ndarray) -> np.ndarray:
@@ -78,6 +78,14 @@ class Grammar(ABC):
         After the end it is EOS again, so that a finished song can wait for the others; in a piece that is not legal.
         """
 
+    def permits(self, state: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """bool [N]: whether each id (int64 [N]) may come next in its state [N]: what `allowed` says of this id alone."""
+        ok = np.zeros(len(ids), bool)
+        for start in range(0, len(ids), CHECK_ROWS):
+            part = slice(start, start + CHECK_ROWS)
+            ok[part] = np.take_along_axis(self.allowed(state[part]), ids[part, None], axis=-1)[:, 0]
+        return ok
+
     @abstractmethod
     def features(self, state: np.ndarray) -> Context:
         """The context features of each state."""
@@ -111,11 +119,8 @@ class Grammar(ABC):
             ok[:first] = True
             return ok
         ok[:g] = ids[:g] == self.bos()
-        states = self.trajectory(ids)
-        for start in range(g, len(ids), CHECK_ROWS):
-            state, chosen = states[start : start + CHECK_ROWS], ids[start : start + CHECK_ROWS]
-            allowed = self.allowed(state)[np.arange(len(chosen)), chosen]
-            ok[start : start + CHECK_ROWS] = allowed & ~self.finished(state)
+        states = self.trajectory(ids)[g:]
+        ok[g:] = self.permits(states, ids[g:]) & ~self.finished(states)
         return ok
 
     def check(self, ids: np.ndarray) -> None:

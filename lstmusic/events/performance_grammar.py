@@ -21,6 +21,7 @@ VELOCITY_BINS = 32
 BAR_S = 2.0  # the events know no meter: a bar is four quarters at 120 qpm, as in the MIDI that decoding writes
 MAX_POLYPHONY_FEATURE = 15
 AGE_BUCKETS = 41
+BINS = np.arange(1, VELOCITY_BINS + 1)
 
 MUSIC, DONE = range(2)
 PEDAL = NUM_PITCHES  # the key that the sustain pedal is
@@ -121,32 +122,62 @@ class PerformanceGrammar(Grammar):
         state["onset_time"] = values_at(state["time"], last_note, -1)
         state["velocity"] = values_at(ids - self.velocities.start + 1, latest(velocity), 0)
         state["pending"] = np.r_[False, velocity[:-1]]
-        change = np.zeros((len(ids) + 1, self.num_keys), np.int8)
+        # In legal ids a key sounds after every other event of its own; eight keys to a word
+        change = np.zeros((len(ids) + 1, -(-self.num_keys // 8) * 8), np.uint8)
         change[1:][on, ids[on] - self.ons.start] = 1
-        change[1:][off, ids[off] - self.offs.start] = -1
-        state["sounding"] = np.cumsum(change, axis=0, dtype=np.int8)[:-1] > 0
+        change[1:][off, ids[off] - self.offs.start] = 1
+        odd = np.bitwise_xor.accumulate(change.view(np.uint64)[:-1], axis=0)
+        state["sounding"] = odd.view(bool)[:, : self.num_keys]
         state["phase"] = np.where(latest(ids == EOS) >= 0, DONE, MUSIC)
         return state
 
     def allowed(self, state: np.ndarray) -> np.ndarray:
         mask = np.zeros((*state.shape, len(self.vocabulary)), bool)
-        sounding, pending, velocity = state["sounding"], state["pending"], state["velocity"]
-        done = state["phase"] == DONE
-        open_ = ~pending & ~done
-        free = ~sounding & (state["on_floor"][..., None] < self.keys) & ~done[..., None]
-        no_onset_yet = state["on_floor"] < 0
-        mask[..., self.ons] = free & (velocity > 0)[..., None]
-        mask[..., self.ons.start + PEDAL : self.ons.stop] &= (~pending & (state["off_floor"] != PEDAL))[..., None]
-        mask[..., self.offs] = (
-            sounding & (state["off_floor"][..., None] < self.keys) & (no_onset_yet & open_)[..., None]
-        )
-        bins = np.arange(1, VELOCITY_BINS + 1)
-        mask[..., self.velocities] = (bins != velocity[..., None]) & (free[..., :PEDAL].any(axis=-1) & open_)[..., None]
-        may_shift = (state["last_shift"] == 0) | (state["last_shift"] == MAX_SHIFT)
-        mask[..., self.shifts] = (may_shift & (state["onset_time"] >= 0) & open_)[..., None]
-        ended = ~sounding.any(axis=-1) & (state["off_floor"] >= 0) & no_onset_yet & open_
-        mask[..., EOS] = ended | done
+        each, sounding = state[..., None], state["sounding"]
+        mask[..., self.ons] = self._may_strike(each, self.keys, sounding)
+        mask[..., self.offs] = self._may_release(each, self.keys, sounding)
+        mask[..., self.velocities] = self._may_set(state)[..., None] & (each["velocity"] != BINS)
+        mask[..., self.shifts] = self._may_shift(each)
+        mask[..., EOS] = self._may_end(state)
         return mask
+
+    def permits(self, state: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        ok = np.zeros(len(ids), bool)
+        on, off, shift, velocity = (np.flatnonzero(mine) for mine in self.kinds(ids))
+        for may, at, first in ((self._may_strike, on, self.ons.start), (self._may_release, off, self.offs.start)):
+            key = ids[at] - first
+            ok[at] = may(state[at], key, state["sounding"][at, key])
+        ok[velocity] = self._may_set(state[velocity])
+        ok[velocity] &= ids[velocity] - self.velocities.start + 1 != state["velocity"][velocity]
+        ok[shift] = self._may_shift(state[shift])
+        ended = np.flatnonzero(ids == EOS)
+        ok[ended] = self._may_end(state[ended])
+        return ok
+
+    @staticmethod
+    def _is_open(state: np.ndarray) -> np.ndarray:
+        return ~state["pending"] & (state["phase"] != DONE)
+
+    def _may_strike(self, state: np.ndarray, key: np.ndarray, sounds: np.ndarray) -> np.ndarray:
+        ready = (state["velocity"] > 0) & (state["phase"] != DONE)
+        pedal_ready = ready & ~state["pending"] & (state["off_floor"] != PEDAL)
+        return ~sounds & (state["on_floor"] < key) & np.where(key < PEDAL, ready, pedal_ready)
+
+    def _may_release(self, state: np.ndarray, key: np.ndarray, sounds: np.ndarray) -> np.ndarray:
+        return sounds & (state["off_floor"] < key) & ((state["on_floor"] < 0) & self._is_open(state))
+
+    def _may_set(self, state: np.ndarray) -> np.ndarray:
+        """Whether another velocity may come: where some pitch can still be struck."""
+        free = ~state["sounding"][..., :PEDAL] & (state["on_floor"][..., None] < self.keys[:PEDAL])
+        return free.any(axis=-1) & self._is_open(state)
+
+    def _may_shift(self, state: np.ndarray) -> np.ndarray:
+        whole = (state["last_shift"] == 0) | (state["last_shift"] == MAX_SHIFT)
+        return whole & (state["onset_time"] >= 0) & self._is_open(state)
+
+    def _may_end(self, state: np.ndarray) -> np.ndarray:
+        silent = ~state["sounding"].any(axis=-1) & (state["off_floor"] >= 0) & (state["on_floor"] < 0)
+        return silent & self._is_open(state) | (state["phase"] == DONE)
 
     def closing(self, state: np.ndarray) -> np.ndarray:
         # What sounds ends together, lowest pitch first; where nothing does and the piece may not end in a silence, one

@@ -62,6 +62,16 @@ def test_allowed_features_and_length_agree_in_every_shape(codec, phrase):
     assert bars.shape == seconds.shape == state.shape
 
 
+def test_what_is_permitted_is_what_is_allowed(codec, random_walk):
+    grammar = codec.grammar
+    for seed in range(3):
+        states = grammar.trajectory(random_walk(grammar, np.random.default_rng(seed), 40))[grammar.group_size :]
+        allowed = grammar.allowed(states)
+        every = np.broadcast_to(np.arange(len(grammar.vocabulary)), allowed.shape)
+        permitted = grammar.permits(np.repeat(states, allowed.shape[1]), every.ravel())
+        assert np.array_equal(permitted.reshape(allowed.shape), allowed)
+
+
 def test_features_stay_within_their_sizes(codec, phrase, random_walk):
     for ids in pieces(codec, phrase, random_walk):
         context = codec.grammar.features(codec.grammar.trajectory(ids))

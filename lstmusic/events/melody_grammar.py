@@ -31,6 +31,10 @@ BAR_STEPS = np.array([n * 4 * STEPS_PER_QUARTER // d for n, d in METERS])
 BEAT_STEPS = np.array([(3 if d == 8 and n % 3 == 0 else 1) * 4 * STEPS_PER_QUARTER // d for n, d in METERS])
 STRAIN_BARS = 8  # folk tunes are made of strains of eight bars
 WIDEST_INTERVAL = 12
+NUM_RECENT = 96  # notes that a state remembers
+NEVER = -(2**30)  # the onset of a note that there was not
+ECHO_BARS = (1, 2, 4, 8)  # how far back a tune is likely to repeat itself
+LONGEST_ECHO = 4 * STEPS_PER_QUARTER
 
 METER_AND_KEY, TEMPO_AND_POSITION, MUSIC, DONE = range(4)  # phases
 HEADER, NOTE, HOLD, REST, CHANGE, END = range(6)  # what a group is
@@ -47,12 +51,12 @@ STATE = np.dtype(
         ("origin", "<i4"),  # where the bars of this meter are counted from; before 0 with a pickup
         ("bars", "<i4"),  # whole bars completed at the origin; -1 with a pickup, which is none
         ("duration", "<i2"),  # the last DURATION; 0: none yet
-        ("pitch", "<i2"),  # the last pitch struck, -1: none yet; likewise the one before it
-        ("pitch_before", "<i2"),
         ("sounding", "?"),  # a note sounds, rather than a rest
+        ("onsets", "<i4", (NUM_RECENT,)),  # the steps of the last notes, the latest one last
+        ("pitches", "<i2", (NUM_RECENT,)),  # -1: none yet
     ]
 )
-UNKNOWN_YET = ("meter", "key", "tempo", "position", "pitch", "pitch_before")
+UNKNOWN_YET = ("meter", "key", "tempo", "position", "pitches")
 
 VOCABULARY = Vocabulary(
     [
@@ -101,12 +105,15 @@ class MelodyGrammar(Grammar):
         "interval": 2 * WIDEST_INTERVAL + 2,
         "duration": MAX_DURATION + 1,
         "sounding": 2,
+        **{f"pitch_{bars}_bars_ago": NUM_PITCHES + 1 for bars in ECHO_BARS},
+        **{f"until_next_{bars}_bars_ago": LONGEST_ECHO + 1 for bars in ECHO_BARS},
     }
 
     def start(self, batch: int) -> np.ndarray:
         state = np.zeros(batch, STATE)
         for name in UNKNOWN_YET:
             state[name] = -1
+        state["onsets"] = NEVER
         return state
 
     def advance(self, state: np.ndarray, ids: np.ndarray) -> None:
@@ -122,8 +129,8 @@ class MelodyGrammar(Grammar):
         state["origin"][pickup] = -state["position"][pickup]
         state["bars"][pickup] = -1
         struck = kind == NOTE
-        state["pitch_before"][struck] = state["pitch"][struck]
-        state["pitch"][struck] = ids[struck] - PITCHES.start
+        for name, values in (("pitches", ids - PITCHES.start), ("onsets", state["step"])):
+            state[name][struck] = np.c_[state[name][struck, 1:], values[struck]]
         lasting = np.isin(kind, (NOTE, HOLD, REST))
         state["sounding"][lasting] = kind[lasting] != REST
         state["group"] = np.where(music & first, kind, state["group"])
@@ -154,12 +161,13 @@ class MelodyGrammar(Grammar):
             here = latest(VOCABULARY.is_kind(name.upper(), ids))
             state[name] = values_at(VOCABULARY.values(name.upper(), ids), here, -1)
         state["sounding"] = values_at(kind != REST, latest(np.isin(kind, (NOTE, HOLD, REST))), False)
-        struck = latest(kind == NOTE)
-        state["pitch"] = values_at(ids - PITCHES.start, struck, -1)
-        state["pitch_before"] = values_at(state["pitch"], struck, -1)
         timed, duration = VOCABULARY.is_kind("DURATION", ids), VOCABULARY.values("DURATION", ids)
         state["duration"] = values_at(duration, latest(timed), 0)
         state["step"] = np.cumsum(timed * duration) - timed * duration
+        struck = kind == NOTE
+        for name, values, none in (("pitches", ids - PITCHES.start, -1), ("onsets", state["step"], NEVER)):
+            known = np.r_[np.full(NUM_RECENT, none), values[struck]]
+            state[name] = np.lib.stride_tricks.sliding_window_view(known, NUM_RECENT)[np.cumsum(struck) - struck]
         state["origin"] = np.minimum(-state["position"], 0)
         state["bars"] = -(state["position"] > 0).astype(np.int64)
         for at in np.flatnonzero(kind == CHANGE):
@@ -177,7 +185,7 @@ class MelodyGrammar(Grammar):
             mask[..., two] = ((phase == header) & ~first)[..., None]
         mask[..., POSITIONS] &= np.arange(BAR_STEPS.max()) < _of_meter(BAR_STEPS, state)[..., None]
         begun = (phase == MUSIC) & first
-        later, changed = begun & (state["pitch"] >= 0), kind == CHANGE
+        later, changed = begun & (state["pitches"][..., -1] >= 0), kind == CHANGE
         cut = changed | (state["duration"] == MAX_DURATION)  # so that what lasts may last on
         mask[..., PITCHES] = begun[..., None]
         mask[..., HOLD_ID] = later & state["sounding"] & cut
@@ -221,18 +229,32 @@ class MelodyGrammar(Grammar):
         slot = np.where(phase == DONE, 4 + END, slot)
         since = np.where(music, state["step"] - state["origin"], 0)
         bar = _of_meter(BAR_STEPS, state)
-        known = (state["key"] >= 0) & (state["key"] < UNKNOWN_KEY) & (state["pitch"] >= 0)
-        degree = np.where(known, (state["pitch"] - state["key"] % 12) % 12, 12)
-        leap = np.clip(state["pitch"] - state["pitch_before"], -WIDEST_INTERVAL, WIDEST_INTERVAL)
-        interval = np.where(state["pitch_before"] >= 0, leap + WIDEST_INTERVAL + 1, 0)
+        known = (state["key"] >= 0) & (state["key"] < UNKNOWN_KEY) & (state["pitches"][..., -1] >= 0)
+        pitch, before = state["pitches"][..., -1], state["pitches"][..., -2]
+        degree = np.where(known, (pitch - state["key"] % 12) % 12, 12)
+        leap = np.clip(pitch - before, -WIDEST_INTERVAL, WIDEST_INTERVAL)
+        interval = np.where(before >= 0, leap + WIDEST_INTERVAL + 1, 0)
         columns = [slot, state["meter"] + 1, state["key"] + 1]
         columns += [
             since % bar,
             since % bar % _of_meter(BEAT_STEPS, state),
             (state["bars"] + since // bar) % STRAIN_BARS,
         ]
-        columns += [state["pitch"] + 1, degree, interval, state["duration"], state["sounding"]]
+        columns += [pitch + 1, degree, interval, state["duration"], state["sounding"]]
+        echoes = [self._echo(state, bars * bar) for bars in ECHO_BARS]
+        columns += [column for echo in zip(*echoes, strict=True) for column in echo]
         return Context(np.stack(columns, axis=-1).astype(np.int16), np.zeros((*state.shape, 0), bool))
+
+    @staticmethod
+    def _echo(state: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What happened so many steps before: the pitch struck then plus 1 (0: none), and the steps from then to the next
+        onset (0: more than LONGEST_ECHO).
+        """
+        then = state["step"] - back
+        gone = state["onsets"] - then[..., None]
+        pitch = np.where(gone == 0, state["pitches"] + 1, 0).max(axis=-1)
+        until = np.where(gone > 0, gone, LONGEST_ECHO + 1).min(axis=-1)
+        return pitch, np.where(until > LONGEST_ECHO, 0, until)
 
     def finished(self, state: np.ndarray) -> np.ndarray:
         return state["phase"] == DONE

@@ -162,6 +162,24 @@ def test_transposing_moves_the_key_and_its_changes_with_the_notes():
         CODEC.augment(CODEC.encode(score), 0, 1.1)
 
 
+def test_the_model_is_told_where_it_is_and_what_came_a_bar_ago():
+    """3/4 in D minor, pickup of a quarter: A | d f z | d f z |, at each note's PITCH and DURATION."""
+    rows = [(0, 12, 69), *((12 + 36 * k + 12 * n, 12, (74, 77)[n]) for k in (0, 1) for n in (0, 1))]
+    score = line(rows, meters=[(0, 3, 4)], keys=[(0, 2, True)], pickup=12)
+    ids = CODEC.encode(score)
+    columns = CODEC.grammar.features(CODEC.grammar.trajectory(ids)).columns
+    told = dict(zip(CODEC.grammar.feature_sizes, columns.T, strict=True))
+    at = np.flatnonzero(CODEC.vocabulary.is_kind("PITCH", ids))
+    assert told["place_in_bar"][at].tolist() == [24, 0, 12, 0, 12]
+    assert told["place_in_beat"][at].tolist() == [0] * 5
+    assert told["bar_in_strain"][at].tolist() == [7, 0, 0, 1, 1]
+    assert told["pitch_1_bars_ago"][at].tolist() == [0, 0, 0, 75, 78]
+    assert told["until_next_1_bars_ago"][at].tolist() == [0, 24, 12, 12, 24]  # before the first note, too
+    assert told["degree"][at + 1].tolist() == [7, 0, 3, 0, 3]
+    assert told["interval"][at + 1].tolist() == [0, 18, 16, 10, 16]
+    assert told["sounding"][at].tolist() == [0, 1, 1, 0, 1]
+
+
 # --- which line --------------------------------------------------------------------------------------------------------
 
 

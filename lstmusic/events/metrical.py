@@ -203,7 +203,7 @@ class MetricalCodec(Codec):
         losses["tempi after the end left out"] += int((~inside).sum())
         losses["tempi followed by another on their step left out"] += int((inside & ~last).sum())
         rounded = np.abs(rows["us_per_quarter"] - MICROSECONDS_PER_MINUTE / qpm) > 1
-        losses["tempi rounded to whole qpm"] += int((rounded & inside & last).sum())
+        losses["tempi changed to whole qpm of 16 to 320"] += int((rounded & inside & last).sum())
         step, qpm = step[inside & last], qpm[inside & last]
         changes = np.r_[True, qpm[1:] != qpm[:-1]]
         return step[changes], qpm[changes]

@@ -137,6 +137,13 @@ def nested(rng: random.Random, data: bytes, other: bytes) -> bytes:
     return data
 
 
+def mended(data: bytes) -> bytes:
+    """The same bytes with lengths and a number of tracks that are true, so that a reader meets the damage inside them."""
+    head, *tracks = data.split(TRACK)
+    whole = (TRACK + len(track[4:]).to_bytes(4, "big") + track[4:] for track in tracks)
+    return _replaced(head, 10, len(tracks).to_bytes(2, "big")) + b"".join(whole)
+
+
 KINDS: dict[str, Callable[[random.Random, bytes, bytes], bytes]] = {
     kind.__name__: kind
     for kind in (
@@ -149,7 +156,7 @@ KINDS: dict[str, Callable[[random.Random, bytes, bytes], bytes]] = {
 def mutation(files: Sequence[bytes], seed: int, number: int) -> tuple[str, bytes]:
     """Mutation `number` of a seed: the kind of damage, in turn, and the bytes of one of the files with it.
 
-    Every fourth has two kinds of damage at once, named `first+second`.
+    Every fourth has two kinds of damage at once, named `first+second`; half of them all are `mended`.
     """
     rng = random.Random(f"{seed} {number}")
     names = [list(KINDS)[number % len(KINDS)]]
@@ -159,6 +166,8 @@ def mutation(files: Sequence[bytes], seed: int, number: int) -> tuple[str, bytes
     for name in names:
         if len(data) > HEADER_BYTES:
             data = KINDS[name](rng, data, other)
+    if rng.random() < 0.5:
+        names, data = [*names, "mended"], mended(data)
     return "+".join(names), data
 
 

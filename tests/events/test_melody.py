@@ -130,6 +130,13 @@ def test_a_bar_cut_short_before_the_first_bar_line_is_a_pickup():
     assert CODEC.decode(ids).bar_ticks().tolist() == [0, 480, 1920]
 
 
+def test_a_meter_that_is_written_within_the_pickup_begins_with_the_first_bar():
+    score = line([(0, 12, 60), (12, 12, 62), (24, 36, 64)], meters=[(0, 4, 4), (12, 3, 4)], pickup=24)
+    assert written(CODEC.encode(score)) == (
+        "METER0 KEY24 TEMPO120 POSITION24 PITCH60 DURATION12 PITCH62 DURATION12 METER1 KEY24 PITCH64 DURATION36"
+    )
+
+
 def test_silence_at_the_start_becomes_the_place_of_the_first_note():
     ids = CODEC.encode(line([(60, 12, 60), (72, 12, 62)]), losses := Counter())
     assert written(ids) == "METER0 KEY24 TEMPO120 POSITION12 PITCH60 DURATION12 PITCH62 DURATION12"
@@ -222,7 +229,7 @@ def test_a_melody_that_is_named_may_have_few_notes(score_of):
 
 
 def test_of_chords_the_highest_notes_remain(score_of):
-    rows = [(0, 12, 60, 0), (0, 12, 67, 0), (12, 12, 62, 0), (12, 24, 65, 0)]
+    rows = [(0, 24, 60, 0), (0, 12, 67, 0), (12, 12, 62, 0), (12, 24, 65, 0)]
     assert pitches_of(score_of, rows, losses=(losses := Counter())) == [67, 65]
     assert +losses == {"notes below the melody left out": 2}
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from importlib.util import find_spec
 from typing import Any
 
-from lstmusic.errors import ConfigError
+from lstmusic.errors import ConfigError, LstmusicError
 from lstmusic.schema import ParallelConfig
 
 PACKAGES = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
@@ -25,6 +26,7 @@ def run(function: Callable[[Any], Any], items: Sequence, parallel: ParallelConfi
 
     Raises:
         ConfigError: the backend's package is not installed, or there is no cluster at the address.
+        LstmusicError: one of the processes was killed.
     """
     package = PACKAGES[parallel.backend]
     if find_spec(package) is None:
@@ -68,6 +70,10 @@ def _through_joblib(function: Callable[[Any], Any], items: Sequence, jobs: int, 
         results = pool(delayed(function)(item) for item in items)
     try:
         yield from results
+    except BrokenExecutor as error:
+        raise LstmusicError(
+            "a process was killed while it worked; the same command again goes on from there"
+        ) from error
     finally:
         results.close()
 

@@ -45,7 +45,7 @@ class Piece:
 
 
 class Pieces(Sequence[Piece]):
-    """The pieces of a corpus, each made when it is asked for."""
+    """The pieces of a corpus: a table on disk, of which a piece is made when it is asked for."""
 
     def __init__(self, folder: Path) -> None:
         self.table = np.load(folder / "pieces.npy", mmap_mode="r")
@@ -54,7 +54,8 @@ class Pieces(Sequence[Piece]):
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitem__(self, piece):  # type: ignore[override]  # slices are not needed
+    def __getitem__(self, piece):  # type: ignore[no-untyped-def]  # one piece; nobody asks for slices
+        piece = range(len(self))[piece]
         row = self.table[piece]
         start = int(self.table["name_end"][piece - 1]) if piece else 0
         return Piece(
@@ -110,9 +111,9 @@ class Corpus:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Pieces, ids and notes of each split."""
-        rows = {name: [self.pieces[i] for i in self.indices(name)] for name in SPLITS}
+        rows = {name: self.pieces.table[self.indices(name)] for name in SPLITS}
         return {
-            name: {"pieces": len(r), "tokens": sum(p.length for p in r), "notes": sum(p.notes for p in r)}
+            name: {"pieces": len(r), "tokens": int(r["length"].sum()), "notes": int(r["notes"].sum())}
             for name, r in rows.items()
         }
 
@@ -121,7 +122,7 @@ class Corpus:
     ) -> Lanes:
         """The windows of a split; see `Lanes`."""
         chosen = self.indices(name)
-        steps = np.array([self.pieces[i].length // self.codec.group_size - 1 for i in chosen])
+        steps = self.pieces.table["length"][chosen].astype(np.int64) // self.codec.group_size - 1
         return Lanes(
             read=lambda k: self.ids(chosen[k]),
             steps=steps,
@@ -180,7 +181,7 @@ def prepare(
                 _finish(work, folder, examiner, shards.count(len(source.pieces)))
             shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
+        raise OutputError(f"{folder}: cannot be written ({error.strerror or error})") from error
     finally:
         worker.close()
     return Corpus(folder, seed)

@@ -1,12 +1,13 @@
 """The same corpus, byte for byte, whoever does the work."""
 
 import operator
+import os
 import socket
 
 import pytest
 
 from lstmusic.corpus import parallel, sources, store
-from lstmusic.errors import ConfigError
+from lstmusic.errors import ConfigError, LstmusicError
 from lstmusic.schema import ParallelConfig
 
 DOUBLED = operator.methodcaller("__mul__", 2)
@@ -68,6 +69,11 @@ def test_results_come_as_they_are_made_and_an_end_ends_the_work(tmp_path):
     assert sorted(parallel.run(DOUBLED, [1, 2, 3], ParallelConfig(), 2)) == [2, 4, 6]
 
 
+def test_a_process_that_is_killed_is_named():
+    with pytest.raises(LstmusicError, match="killed while it worked"):
+        list(parallel.run(os._exit, [9, 9], ParallelConfig(), 2))
+
+
 @pytest.mark.parametrize("backend", ["ray", "dask"])
 def test_a_missing_extra_says_how_to_get_it(monkeypatch, backend):
     monkeypatch.setattr(parallel, "find_spec", lambda name: None)
@@ -75,12 +81,11 @@ def test_a_missing_extra_says_how_to_get_it(monkeypatch, backend):
         list(parallel.run(DOUBLED, [1, 2], ParallelConfig(backend), 2))
 
 
-def test_an_address_without_a_cluster_is_named(monkeypatch):
-    dask = pytest.importorskip("distributed")
+def test_an_address_without_a_cluster_is_named():
+    pytest.importorskip("distributed")
     pytest.importorskip("dask").config.set({"distributed.comm.timeouts.connect": "0.2s"})
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{nobody.getsockname()[1]}"
-    assert dask
     with pytest.raises(ConfigError, match=f"parallel.address={address}: no Dask cluster"):
         list(parallel.run(DOUBLED, [1, 2], ParallelConfig("dask", address), 2))

@@ -17,54 +17,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from lstmusic.events import metrical_vocabulary as v
 from lstmusic.events.grammar import Context, Grammar, latest, values_at
-from lstmusic.events.vocabulary import Vocabulary
-
-STEPS_PER_QUARTER = 12  # holds 16ths (3) and triplets (4 and 2)
-STEPS_PER_16TH = 3
-MAX_BAR = 96
-GROUP_SIZE = 5
-NUM_PITCHES = 128
-DRUM_KIT = 128  # the PROGRAM of channel 10
-LOWEST_QPM, HIGHEST_QPM = 16, 320
-VELOCITY_BINS = 32
-NUM_KEYS = 24  # KEY 0 is unknown, 1-12 are major, 13-24 minor, counted from C
-
-METERS = tuple((n, d) for d in (1, 2, 4, 8, 16) for n in range(1, MAX_BAR * d // (4 * STEPS_PER_QUARTER) + 1))
-BAR_STEPS = np.array([n * 4 * STEPS_PER_QUARTER // d for n, d in METERS])
-# Every step up to two quarters, then every 16th, 8th, quarter and half, each for as long as it takes to double
-DURATION_STEPS = np.r_[1:25, 27:49:3, 54:97:6, 108:193:12, 216:385:24]
-
-VOCABULARY = Vocabulary(
-    [
-        ("BOS", 0, 0),
-        ("EOS", 0, 0),
-        ("PAD", 0, 0),
-        ("BAR", 0, 0),
-        ("METER", 0, len(METERS) - 1),
-        ("KEY", 0, NUM_KEYS),
-        ("POSITION", 0, MAX_BAR - 1),
-        ("TEMPO", LOWEST_QPM, HIGHEST_QPM),
-        ("PROGRAM", 0, DRUM_KIT),
-        ("PITCH", 0, NUM_PITCHES - 1),
-        ("DRUM", 0, NUM_PITCHES - 1),
-        ("DURATION", 0, len(DURATION_STEPS) - 1),
-        ("VELOCITY", 1, VELOCITY_BINS),
-    ]
-)
-BOS, EOS, PAD, BAR, METER, KEY, POSITION, TEMPO, PROGRAM, PITCH, DRUM, DURATION, VELOCITY = range(
-    len(VOCABULARY.ranges)
-)
-_sizes = [high - low + 1 for _, low, high in VOCABULARY.ranges]
-KIND = np.repeat(np.arange(len(_sizes)), _sizes)  # of each id: the index of its range above
-VALUE = np.concatenate([np.arange(low, high + 1) for _, low, high in VOCABULARY.ranges])
-FIRST = np.cumsum([0, *_sizes[:-1]])  # of each kind: the id of its lowest value
-IDS = [VOCABULARY.slice_of(kind) for kind, _, _ in VOCABULARY.ranges]
 
 # What comes next: OPEN is between groups, EVENT follows a POSITION; the others wait for the kind of their name.
 OPEN, EVENT, AT_METER, AT_KEY, AT_PITCH, AT_DURATION, AT_VELOCITY, AT_PAD, ENDING, DONE = range(10)
-NEXT = np.full(len(_sizes), OPEN)
-NEXT[[BAR, METER, POSITION, PROGRAM, PITCH, DRUM, DURATION]] = (
+NEXT = np.full(len(v.VOCABULARY.ranges), OPEN)
+NEXT[[v.BAR, v.METER, v.POSITION, v.PROGRAM, v.PITCH, v.DRUM, v.DURATION]] = (
     *(AT_METER, AT_KEY, EVENT, AT_PITCH, AT_DURATION, AT_DURATION, AT_VELOCITY),
 )
 
@@ -88,11 +47,18 @@ STATE = np.dtype(
         ("duration", "<i2"),
         ("velocity", "i1"),
         ("time_s", "<f8"),  # since the music began
-        ("ends", "<i4", (NUM_PITCHES,)),  # the step at which each pitch has sounded; drums do not sound on
+        ("ends", "<i4", (v.NUM_PITCHES,)),  # the step at which each pitch has sounded; drums do not sound on
     ]
 )
 UNKNOWN_YET = ("position", "meter", "program", "pitch", "duration", "velocity")
-LATEST = {"meter": METER, "key": KEY, "tempo": TEMPO, "program": PROGRAM, "duration": DURATION, "velocity": VELOCITY}
+LATEST = {
+    "meter": v.METER,
+    "key": v.KEY,
+    "tempo": v.TEMPO,
+    "program": v.PROGRAM,
+    "duration": v.DURATION,
+    "velocity": v.VELOCITY,
+}
 MAX_COUNT_FEATURE = 15
 QPM_PER_FEATURE = 20
 PHRASE_BARS = 8
@@ -100,12 +66,12 @@ PHRASE_BARS = 8
 
 def bar_steps(meter: np.ndarray) -> np.ndarray:
     """The length of a bar of each METER; 0 where it is not known yet."""
-    return np.where(meter >= 0, BAR_STEPS[meter], 0)
+    return np.where(meter >= 0, v.BAR_STEPS[meter], 0)
 
 
 def seconds_per_step(tempo: np.ndarray) -> np.ndarray:
     """Of each TEMPO; 0 where it is not known yet: until then nothing has begun."""
-    return np.where(tempo > 0, 60 / STEPS_PER_QUARTER / np.maximum(tempo, 1), 0)
+    return np.where(tempo > 0, 60 / v.STEPS_PER_QUARTER / np.maximum(tempo, 1), 0)
 
 
 def step_of(state: np.ndarray) -> np.ndarray:
@@ -116,20 +82,20 @@ def step_of(state: np.ndarray) -> np.ndarray:
 class MetricalGrammar(Grammar):
     """See the module."""
 
-    vocabulary = VOCABULARY
-    num_flags = NUM_PITCHES
+    vocabulary = v.VOCABULARY
+    num_flags = v.NUM_PITCHES
     feature_sizes = {  # noqa: RUF012 (a constant)
         "slot": DONE + 1,
-        "position": MAX_BAR + 1,
-        "step_of_quarter": STEPS_PER_QUARTER + 1,
+        "position": v.MAX_BAR + 1,
+        "step_of_quarter": v.STEPS_PER_QUARTER + 1,
         "bar": PHRASE_BARS,
-        "meter": len(METERS) + 1,
-        "key": NUM_KEYS + 1,
-        "tempo": HIGHEST_QPM // QPM_PER_FEATURE + 1,
-        "program": DRUM_KIT + 2,
-        "pitch": NUM_PITCHES + 1,
-        "duration": len(DURATION_STEPS) + 1,
-        "velocity": VELOCITY_BINS + 2,
+        "meter": len(v.METERS) + 1,
+        "key": v.NUM_KEYS + 1,
+        "tempo": v.HIGHEST_QPM // QPM_PER_FEATURE + 1,
+        "program": v.DRUM_KIT + 2,
+        "pitch": v.NUM_PITCHES + 1,
+        "duration": len(v.DURATION_STEPS) + 1,
+        "velocity": v.VELOCITY_BINS + 2,
         "count": MAX_COUNT_FEATURE + 1,
         "polyphony": MAX_COUNT_FEATURE + 1,
         "tied": 2,
@@ -137,11 +103,11 @@ class MetricalGrammar(Grammar):
 
     def __init__(self, grouped: bool = True) -> None:
         self.grouped = grouped
-        self.group_size = GROUP_SIZE if grouped else 1
+        self.group_size = v.GROUP_SIZE if grouped else 1
         self.next = NEXT.copy()
         if grouped:
-            self.next[[KEY, TEMPO, PAD]] = AT_PAD
-        self.next[EOS] = ENDING if grouped else DONE
+            self.next[[v.KEY, v.TEMPO, v.PAD]] = AT_PAD
+        self.next[v.EOS] = ENDING if grouped else DONE
 
     def start(self, batch: int) -> np.ndarray:
         state = np.zeros(batch, STATE)
@@ -152,15 +118,15 @@ class MetricalGrammar(Grammar):
     def _slot(self, kind: np.ndarray, member: np.ndarray) -> np.ndarray:
         """What follows an id of a kind, `member` being the place of what follows."""
         between = (member == 0) if self.grouped else np.zeros(np.shape(member), bool)
-        return np.where(between, np.where(kind == EOS, DONE, OPEN), self.next[kind])
+        return np.where(between, np.where(kind == v.EOS, DONE, OPEN), self.next[kind])
 
     def advance(self, state: np.ndarray, ids: np.ndarray) -> None:
-        kind, value = KIND[ids], VALUE[ids]
-        bar, position, closed = kind == BAR, kind == POSITION, kind == VELOCITY
-        pitch = (kind == PITCH) | (kind == DRUM)
+        kind, value = v.KIND[ids], v.VALUE[ids]
+        bar, position, closed = kind == v.BAR, kind == v.POSITION, kind == v.VELOCITY
+        pitch = (kind == v.PITCH) | (kind == v.DRUM)
         moved = position & (value != state["position"])
         other = {kind_: (kind == kind_) & (value != state[name]) for name, kind_ in LATEST.items()}
-        unlike = other[PROGRAM] | other[DURATION] | pitch & (value != state["pitch"])
+        unlike = other[v.PROGRAM] | other[v.DURATION] | pitch & (value != state["pitch"])
         state["tied"] = closed | state["tied"] & ~(bar | moved | unlike)
         before, tempo = step_of(state), state["tempo"].copy()
         state["struck_before"] = np.where(bar, state["struck"], state["struck_before"])
@@ -175,18 +141,18 @@ class MetricalGrammar(Grammar):
         state["pitch"] = np.where(pitch, value, state["pitch"])
         step = step_of(state)
         state["time_s"] += (step - before) * seconds_per_step(tempo)
-        rows = np.flatnonzero(closed & (state["program"] != DRUM_KIT))
+        rows = np.flatnonzero(closed & (state["program"] != v.DRUM_KIT))
         at = (rows, state["pitch"][rows])
-        state["ends"][at] = np.maximum(state["ends"][at], step[rows] + DURATION_STEPS[state["duration"][rows]])
+        state["ends"][at] = np.maximum(state["ends"][at], step[rows] + v.DURATION_STEPS[state["duration"][rows]])
         state["member"] = (state["member"] + 1) % self.group_size
         state["slot"] = np.where(state["slot"] == DONE, DONE, self._slot(kind, state["member"]))
 
     def trajectory(self, ids: np.ndarray) -> np.ndarray:
         ids = np.asarray(ids, np.int64)
         n, state = len(ids), self.start(len(ids))
-        kind, value = KIND[ids], VALUE[ids]
-        bar, position, closed = kind == BAR, kind == POSITION, kind == VELOCITY
-        pitch = (kind == PITCH) | (kind == DRUM)
+        kind, value = v.KIND[ids], v.VALUE[ids]
+        bar, position, closed = kind == v.BAR, kind == v.POSITION, kind == v.VELOCITY
+        pitch = (kind == v.PITCH) | (kind == v.DRUM)
         last_bar, last_position = latest(bar), latest(position)
         for name, kind_ in LATEST.items():
             state[name] = values_at(value, latest(kind == kind_), state[name][0])
@@ -196,7 +162,7 @@ class MetricalGrammar(Grammar):
         state["fresh"] = np.r_[False, moved[:-1]]
         notes = np.cumsum(closed) - closed
         state["count"] = notes - values_at(notes, latest(bar | moved), 0)
-        unlike = (kind == PROGRAM) & (value != state["program"]) | (kind == DURATION) & (value != state["duration"])
+        unlike = (kind == v.PROGRAM) & (value != state["program"]) | (kind == v.DURATION) & (value != state["duration"])
         unlike |= pitch & (value != state["pitch"])
         state["tied"] = latest(closed) > latest(bar | moved | unlike)
         state["bars"] = np.cumsum(bar) - bar
@@ -208,7 +174,7 @@ class MetricalGrammar(Grammar):
         state["time_s"][1:] = np.cumsum(np.diff(step) * seconds_per_step(state["tempo"][:-1]))
         self._fill_ends(state, np.flatnonzero(closed), notes)
         state["member"] = np.arange(n) % self.group_size
-        state["slot"] = self._slot(np.r_[BOS, kind[:-1]], state["member"])
+        state["slot"] = self._slot(np.r_[v.BOS, kind[:-1]], state["member"])
         state[: self.group_size] = self.start(1)  # the BOS group's rows hold the start state
         return state
 
@@ -216,76 +182,76 @@ class MetricalGrammar(Grammar):
     def _fill_ends(state: np.ndarray, closing: np.ndarray, notes: np.ndarray) -> None:
         """Fill `ends` of states [N]; ids in the rows `closing` end a note, `notes` [N] counts those before."""
         rows = state[["program", "pitch", "duration"]][closing]
-        end = step_of(state)[closing] + DURATION_STEPS[rows["duration"]]
-        ends = np.zeros((len(closing) + 1, NUM_PITCHES), np.int32)
-        ends[np.arange(1, len(ends)), rows["pitch"]] = np.where(rows["program"] == DRUM_KIT, 0, end)
+        end = step_of(state)[closing] + v.DURATION_STEPS[rows["duration"]]
+        ends = np.zeros((len(closing) + 1, v.NUM_PITCHES), np.int32)
+        ends[np.arange(1, len(ends)), rows["pitch"]] = np.where(rows["program"] == v.DRUM_KIT, 0, end)
         state["ends"] = np.maximum.accumulate(ends, axis=0)[notes]
 
     def allowed(self, state: np.ndarray) -> np.ndarray:
         state = np.asarray(state)
         rows = state.reshape(-1)
-        mask = np.zeros((len(rows), len(VOCABULARY)), bool)
+        mask = np.zeros((len(rows), len(v.VOCABULARY)), bool)
         by_slot = {
             OPEN: self._open,
             EVENT: self._event,
-            AT_METER: lambda mask, rows, at: self._put(mask, at, METER, True),
+            AT_METER: lambda mask, rows, at: self._put(mask, at, v.METER, True),
             AT_KEY: self._keys,
             AT_PITCH: self._pitches,
-            AT_DURATION: lambda mask, rows, at: self._not_below(mask, rows, at, DURATION),
-            AT_VELOCITY: lambda mask, rows, at: self._not_below(mask, rows, at, VELOCITY),
-            AT_PAD: lambda mask, rows, at: self._put(mask, at, PAD, True),
+            AT_DURATION: lambda mask, rows, at: self._not_below(mask, rows, at, v.DURATION),
+            AT_VELOCITY: lambda mask, rows, at: self._not_below(mask, rows, at, v.VELOCITY),
+            AT_PAD: lambda mask, rows, at: self._put(mask, at, v.PAD, True),
         }
         # Only the rows that stand before a slot are looked at for it: most of the vocabulary is closed to most rows.
         for slot, fill in by_slot.items():
             at = np.flatnonzero(rows["slot"] == slot)
             if len(at):
                 fill(mask, rows, at)
-        mask[:, EOS] |= rows["slot"] >= ENDING
-        return mask.reshape(*state.shape, len(VOCABULARY))
+        mask[:, v.EOS] |= rows["slot"] >= ENDING
+        return mask.reshape(*state.shape, len(v.VOCABULARY))
 
     @staticmethod
     def _put(mask: np.ndarray, at: np.ndarray, kind: int, values: np.ndarray | bool) -> None:
         """Allow ids of one kind in the rows `at`: which of them, bool [len(at), ids of the kind]."""
-        mask[at, IDS[kind]] = values
+        mask[at, v.IDS[kind]] = values
 
     def _open(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
         """A bar, a later position, another note at this one, or the end."""
         bars, position, struck = (rows[name][at] for name in ("bars", "position", "struck"))
-        mask[at, FIRST[BAR]] = struck | (bars != 1)  # the first bar holds a note
+        mask[at, v.FIRST[v.BAR]] = struck | (bars != 1)  # the first bar holds a note
         lowest = position + 1
         if self.grouped:
             lowest = np.maximum(position, 0)
         else:
             self._notes(mask, rows, at[position >= 0])
-        steps = np.arange(MAX_BAR)
+        steps = np.arange(v.MAX_BAR)
         inside = (steps >= lowest[:, None]) & (steps < bar_steps(rows["meter"][at])[:, None])
-        self._put(mask, at, POSITION, inside & (bars > 0)[:, None])
-        mask[at, FIRST[EOS]] = (position < 0) & rows["struck_before"][at]
+        self._put(mask, at, v.POSITION, inside & (bars > 0)[:, None])
+        mask[at, v.FIRST[v.EOS]] = (position < 0) & rows["struck_before"][at]
 
     def _event(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
         """A change of tempo where nothing stands yet, or a note."""
         tempo = rows["tempo"][at][:, None]
-        self._put(mask, at, TEMPO, rows["fresh"][at][:, None] & (np.arange(LOWEST_QPM, HIGHEST_QPM + 1) != tempo))
+        self._put(mask, at, v.TEMPO, rows["fresh"][at][:, None] & (np.arange(v.LOWEST_QPM, v.HIGHEST_QPM + 1) != tempo))
         self._notes(mask, rows, at[tempo[:, 0] > 0])
 
     def _notes(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
         """The first ids of a note: a program not below that of the note before; in the flat form another, or a pitch."""
         program, tied = rows["program"][at][:, None], rows["tied"][at][:, None]
-        programs = np.arange(DRUM_KIT + 1)
+        programs = np.arange(v.DRUM_KIT + 1)
         if self.grouped:
-            self._put(mask, at, PROGRAM, ~tied | (programs >= program))
+            self._put(mask, at, v.PROGRAM, ~tied | (programs >= program))
         else:
-            self._put(mask, at, PROGRAM, np.where(tied, programs > program, programs != program))
+            self._put(mask, at, v.PROGRAM, np.where(tied, programs > program, programs != program))
             self._pitches(mask, rows, at[program[:, 0] >= 0])
 
     def _pitches(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
-        drum = rows["program"][at] == DRUM_KIT
-        for kind, mine in ((PITCH, at[~drum]), (DRUM, at[drum])):
-            self._put(mask, mine, kind, self._floor(rows, mine, "pitch") <= np.arange(NUM_PITCHES))
+        drum = rows["program"][at] == v.DRUM_KIT
+        for kind, mine in ((v.PITCH, at[~drum]), (v.DRUM, at[drum])):
+            self._put(mask, mine, kind, self._floor(rows, mine, "pitch") <= np.arange(v.NUM_PITCHES))
 
     def _not_below(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray, kind: int) -> None:
-        name = {DURATION: "duration", VELOCITY: "velocity"}[kind]
-        self._put(mask, at, kind, self._floor(rows, at, name) <= VALUE[IDS[kind]])
+        name = {v.DURATION: "duration", v.VELOCITY: "velocity"}[kind]
+        self._put(mask, at, kind, self._floor(rows, at, name) <= v.VALUE[v.IDS[kind]])
 
     @staticmethod
     def _floor(rows: np.ndarray, at: np.ndarray, name: str) -> np.ndarray:
@@ -293,26 +259,26 @@ class MetricalGrammar(Grammar):
         return np.where(rows["tied"][at], rows[name][at], 0)[:, None]
 
     def _keys(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
-        self._put(mask, at, KEY, (rows["key"][at] == 0)[:, None] | (np.arange(NUM_KEYS + 1) > 0))
+        self._put(mask, at, v.KEY, (rows["key"][at] == 0)[:, None] | (np.arange(v.NUM_KEYS + 1) > 0))
 
     def closing(self, state: np.ndarray) -> np.ndarray:
         # The bar is ended as it is, after one more note where it has none; meter, key and tempo stay.
         state = np.asarray(state)
         rows = state.reshape(-1)
         mask = self.allowed(rows)
-        ends, between = mask[:, EOS].copy(), rows["slot"] == OPEN
+        ends, between = mask[:, v.EOS].copy(), rows["slot"] == OPEN
         bar = between & ~ends & (rows["struck"] | (rows["bars"] == 0))
         note = between & ~ends & ~bar
         mask[ends | bar] = False
-        mask[ends, EOS] = mask[bar, FIRST[BAR]] = True
-        mask[note, FIRST[BAR]] = False
+        mask[ends, v.EOS] = mask[bar, v.FIRST[v.BAR]] = True
+        mask[note, v.FIRST[v.BAR]] = False
         if not self.grouped:  # where the position stands already, no other is sought
-            mask[note & (rows["position"] >= 0), IDS[POSITION]] = False
-        mask[rows["tempo"] > 0, IDS[TEMPO]] = False
-        for slot, kind, name in ((AT_METER, METER, "meter"), (AT_KEY, KEY, "key")):
+            mask[note & (rows["position"] >= 0), v.IDS[v.POSITION]] = False
+        mask[rows["tempo"] > 0, v.IDS[v.TEMPO]] = False
+        for slot, kind, name in ((AT_METER, v.METER, "meter"), (AT_KEY, v.KEY, "key")):
             at = np.flatnonzero((rows["slot"] == slot) & (rows[name] >= 0))
-            mask[at, IDS[kind]] = rows[name][at][:, None] == VALUE[IDS[kind]]
-        return mask.reshape(*state.shape, len(VOCABULARY))
+            mask[at, v.IDS[kind]] = rows[name][at][:, None] == v.VALUE[v.IDS[kind]]
+        return mask.reshape(*state.shape, len(v.VOCABULARY))
 
     def features(self, state: np.ndarray) -> Context:
         sounding = state["ends"] > step_of(state)[..., None]
@@ -320,7 +286,7 @@ class MetricalGrammar(Grammar):
         columns = [
             state["slot"],
             position + 1,
-            np.where(position >= 0, position % STEPS_PER_QUARTER + 1, 0),
+            np.where(position >= 0, position % v.STEPS_PER_QUARTER + 1, 0),
             state["bars"] % PHRASE_BARS,
             state["meter"] + 1,
             state["key"],

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from lstmusic.errors import VocabularyError
 from lstmusic.events import codec as codecs
-from lstmusic.events.metrical import nearest_meter
-from lstmusic.events.metrical_grammar import DURATION_STEPS, METERS
+from lstmusic.events.metrical_grid import nearest_meter
+from lstmusic.events.metrical_vocabulary import DURATION_STEPS, METERS
 from lstmusic.score import midi
 from lstmusic.score.score import KEY_DTYPE, METER_DTYPE, NOTE_DTYPE, TEMPO_DTYPE, Score, Track, sorted_notes
 
@@ -220,6 +220,11 @@ def test_a_bar_that_is_cut_short_has_a_meter_of_its_own():
     ("change", "counted"),
     [
         ({"meters": [(0, 4, 4), (1930, 3, 4)]}, {"meter changes moved to a 16th": 1}),
+        ({"meters": [(0, 4, 4), (403_200, 3, 4)]}, {"meter changes after the end left out": 1}),
+        (
+            {"meters": [(0, 4, 4), (1920, 3, 4), (1921, 4, 4)]},
+            {"meter changes followed by another on their 16th left out": 1, "meter changes moved to a 16th": 1},
+        ),
         ({"meters": [(0, 9, 4)]}, {"meters replaced by the nearest": 1}),
         ({"keys": [(0, 0, False), (960, 7, False)]}, {"keys moved to the next bar line": 1}),
         ({"keys": [(0, 0, False), (400_000, 7, False)]}, {"keys left out": 1}),

@@ -26,6 +26,7 @@ CPWORD = {
     **{pitch: ("Note", pitch, "Velocity", "Duration", "Program") for pitch in ("Pitch", "PitchDrum")},
 }
 LEARNED = "BPE"
+MAX_IDS = 2**16  # what 16 bits hold
 NOTHING = [("PAD", "")]
 
 
@@ -93,6 +94,8 @@ def open_text(name: str, text: str) -> Parts:
             tokenizer = getattr(miditok, name)(params=file)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"encoding.tokenizer: no tokenizer that MidiTok has saved ({error!r:.80})") from error
+    if not tokenizer.is_multi_voc and len(tokenizer) > MAX_IDS:
+        raise ConfigError(f"encoding.tokenizer: {len(tokenizer)} ids, expected at most {MAX_IDS}")
     if not tokenizer.one_token_stream:
         raise ConfigError("encoding.tokenizer: a stream for each track, expected one for all (use_programs)")
     vocabularies = tokenizer.vocab if tokenizer.is_multi_voc else [tokenizer.vocab]

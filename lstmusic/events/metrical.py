@@ -38,8 +38,7 @@ from lstmusic.score.score import (
 )
 
 TICKS_PER_STEP = 40
-CONTEXT_IDS = 4  # that an n-gram may look back
-REPEAT_IDS = 10  # two notes of the grouped form
+REPEAT_IDS = {True: 15, False: 12}  # three notes, by `grouped`
 
 
 class MetricalCodec(Codec):
@@ -187,18 +186,19 @@ class MetricalCodec(Codec):
         return self._to_ids(np.delete(groups, tempo[1:][qpm[1:] == qpm[:-1]], axis=0))
 
     def contexts(self, ids: np.ndarray) -> np.ndarray:
-        """What comes next; the id before; the two, three and four before."""
+        """What comes next; the id before; the last pitch; the position; the last duration."""
         ids = np.asarray(ids, np.int64)
-        keys = [self.grammar.trajectory(ids)["slot"].astype(np.int64)]
-        for back in range(1, CONTEXT_IDS + 1):
-            before = np.r_[np.zeros(min(back, len(ids)), np.int64), ids[:-back]]
-            keys.append(keys[-1] * len(self.vocabulary) + before)
+        state = self.grammar.trajectory(ids)
+        keys = [state["slot"] * 2 + state["tied"].astype(np.int64)]
+        keys.append(keys[-1] * len(self.vocabulary) + np.r_[0, ids[:-1]])
+        for name, size in (("pitch", v.NUM_PITCHES), ("position", v.MAX_BAR), ("duration", len(v.DURATION_STEPS))):
+            keys.append(keys[-1] * (size + 1) + state[name] + 1)
         return np.stack(keys, axis=1)
 
     def repeats(self, ids: np.ndarray) -> np.ndarray:
-        """What followed when the ten ids before came last."""
+        """What followed when the ids before, three notes of them, came last."""
         ids = np.asarray(ids, np.int64)
         key = np.zeros(len(ids), np.int64)
-        for back in range(1, REPEAT_IDS + 1):  # wraps around: a hash
+        for back in range(1, REPEAT_IDS[self.options["grouped"]] + 1):  # wraps around: a hash
             key[back:] = key[back:] * len(self.vocabulary) + ids[:-back]
         return followers(key, ids)

@@ -28,6 +28,8 @@ def run(function: Callable[[Any], Any], items: Sequence, parallel: ParallelConfi
         ConfigError: the backend's package is not installed, or there is no cluster at the address.
         LstmusicError: one of the processes was killed.
     """
+    if not items:
+        return
     package = PACKAGES[parallel.backend]
     if find_spec(package) is None:
         wanted = f"expected it after pip install 'lstmusic[{parallel.backend}]'"

@@ -54,11 +54,19 @@ class Worker:
         Raises:
             LstmusicError: the process cannot be started, or was stopped from outside.
         """
+        used, started = self._child is not None, time.monotonic()
+        result, reason = self._ask(item)
+        if reason and used and time.monotonic() - started < self.limits.seconds:
+            # What earlier items left behind must not decide: asked again in a process that has seen no other
+            result, reason = self._ask(item)
+        return result, reason
+
+    def _ask(self, item: Any) -> tuple[Any, str]:
         child = self._child = self._child or self._start()
         started = time.monotonic()
         try:
             _send(child.requests, item)
-            return pickle.load(child.answers)
+            result, reason = pickle.load(child.answers)
         except (EOFError, OSError, pickle.UnpicklingError):
             seconds = time.monotonic() - started
             with suppress(OSError):
@@ -69,6 +77,9 @@ class Worker:
         except BaseException:  # Ctrl-C: the answer that is on its way would be taken for the next item's
             self.close()
             raise
+        if reason:
+            self.close()
+        return result, reason
 
     def close(self) -> None:
         """End the process."""

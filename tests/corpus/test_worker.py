@@ -66,6 +66,15 @@ def test_what_goes_wrong_is_named_and_the_next_item_is_served(start, function, i
     assert asked.call(harmless)[1] == ""
 
 
+def test_what_earlier_items_left_behind_does_not_decide(start, tmp_path):
+    """An item that a used process cannot stand is asked again in a fresh one."""
+    asked = start(exec, LimitsConfig(seconds=5, memory_mb=512))
+    assert asked.call("import lstmusic; lstmusic.hoard = bytearray(300 * 2**20)") == (None, "")
+    first = process_of(asked)
+    assert asked.call("bytearray(300 * 2**20)") == (None, "")
+    assert process_of(asked) != first
+
+
 def test_an_exit_code_is_named(start):
     assert start(os._exit).call(3) == (None, "the parser died (exit code 3)")
 

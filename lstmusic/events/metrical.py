@@ -78,9 +78,9 @@ class MetricalCodec(Codec):
     def _groups(bars: Bars, keys: np.ndarray, tempi: tuple[np.ndarray, np.ndarray], notes: Notes) -> np.ndarray:
         """The ids of all groups between BOS and EOS, int64 [M, 5]: at one step a bar first, then a tempo, then notes."""
         step = np.concatenate([bars.step, tempi[0], notes.step])
-        groups = np.full((len(step), v.GROUP_SIZE), v.FIRST[v.PAD])
+        groups = np.full((len(step), v.GROUP_SIZE), v.PAD)
         bar, tempo, note = np.split(groups, np.cumsum([len(bars.step), len(tempi[0])]))
-        bar[:, 0], bar[:, 1], bar[:, 2] = v.FIRST[v.BAR], bars.meter + v.FIRST[v.METER], keys + v.FIRST[v.KEY]
+        bar[:, 0], bar[:, 1], bar[:, 2] = v.BAR, bars.meter + v.FIRST[v.METER], keys + v.FIRST[v.KEY]
         begun = groups[len(bar) :]
         line = bars.step[np.searchsorted(bars.step, step[len(bar) :], side="right") - 1]
         begun[:, 0] = step[len(bar) :] - line + v.FIRST[v.POSITION]
@@ -95,11 +95,11 @@ class MetricalCodec(Codec):
         """The ids of a piece, uint16 [N], of its groups between BOS and EOS."""
         if self.options["grouped"]:
             return np.pad(groups, ((1, 1), (0, 0)), constant_values=((v.BOS, v.EOS),) * 2).astype(np.uint16).reshape(-1)
-        kept = groups != v.FIRST[v.PAD]
-        kept[1:, 0] &= (groups[1:, 0] != groups[:-1, 0]) | (groups[1:, 0] == v.FIRST[v.BAR])
+        kept = groups != v.PAD
+        kept[1:, 0] &= (groups[1:, 0] != groups[:-1, 0]) | (groups[1:, 0] == v.BAR)
         notes = np.flatnonzero(v.KIND[groups[:, 1]] == v.PROGRAM)
         kept[notes[1:], 1] &= groups[notes[1:], 1] != groups[notes[:-1], 1]
-        return np.concatenate([[v.FIRST[v.BOS]], groups[kept], [v.FIRST[v.EOS]]]).astype(np.uint16)
+        return np.concatenate([[v.BOS], groups[kept], [v.EOS]]).astype(np.uint16)
 
     def _to_groups(self, ids: np.ndarray) -> np.ndarray:
         """The groups between BOS and EOS of legal ids, int64 [M, 5]; what the end leaves unfinished is left out."""
@@ -119,7 +119,7 @@ class MetricalCodec(Codec):
             v.VELOCITY: (position, program, last - 2, last - 1, last),
         }
         at = np.select([(kind[last] == k)[:, None] for k in members], [np.stack(m, axis=1) for m in members.values()])
-        return np.where(at >= 0, ids[at], v.FIRST[v.PAD])
+        return np.where(at >= 0, ids[at], v.PAD)
 
     def decode(self, ids: np.ndarray) -> Score:
         groups = self._to_groups(ids)

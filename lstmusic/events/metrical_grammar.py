@@ -217,7 +217,7 @@ class MetricalGrammar(Grammar):
     def _open(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
         """A bar, a later position, another note at this one, or the end."""
         bars, position, struck = (rows[name][at] for name in ("bars", "position", "struck"))
-        mask[at, v.FIRST[v.BAR]] = struck | (bars != 1)  # the first bar holds a note
+        mask[at, v.BAR] = struck | (bars != 1)  # the first bar holds a note
         lowest = position + 1
         if self.grouped:
             lowest = np.maximum(position, 0)
@@ -226,7 +226,7 @@ class MetricalGrammar(Grammar):
         steps = np.arange(v.MAX_BAR)
         inside = (steps >= lowest[:, None]) & (steps < bar_steps(rows["meter"][at])[:, None])
         self._put(mask, at, v.POSITION, inside & (bars > 0)[:, None])
-        mask[at, v.FIRST[v.EOS]] = (position < 0) & rows["struck_before"][at]
+        mask[at, v.EOS] = (position < 0) & rows["struck_before"][at]
 
     def _event(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
         """A change of tempo where nothing stands yet, or a note."""
@@ -270,8 +270,8 @@ class MetricalGrammar(Grammar):
         bar = between & ~ends & (rows["struck"] | (rows["bars"] == 0))
         note = between & ~ends & ~bar
         mask[ends | bar] = False
-        mask[ends, v.EOS] = mask[bar, v.FIRST[v.BAR]] = True
-        mask[note, v.FIRST[v.BAR]] = False
+        mask[ends, v.EOS] = mask[bar, v.BAR] = True
+        mask[note, v.BAR] = False
         if not self.grouped:  # where the position stands already, no other is sought
             mask[note & (rows["position"] >= 0), v.IDS[v.POSITION]] = False
         mask[rows["tempo"] > 0, v.IDS[v.TEMPO]] = False

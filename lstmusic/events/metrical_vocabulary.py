@@ -38,9 +38,8 @@ VOCABULARY = Vocabulary(
         ("VELOCITY", 1, VELOCITY_BINS),
     ]
 )
-BOS, EOS, PAD, BAR, METER, KEY, POSITION, TEMPO, PROGRAM, PITCH, DRUM, DURATION, VELOCITY = range(
-    len(VOCABULARY.ranges)
-)
+# The kinds by number; each of the first four has but one id, and the number is that too.
+BOS, EOS, PAD, BAR, METER, KEY, POSITION, TEMPO, PROGRAM, PITCH, DRUM, DURATION, VELOCITY = range(13)
 _sizes = [high - low + 1 for _, low, high in VOCABULARY.ranges]
 KIND = np.repeat(np.arange(len(_sizes)), _sizes)  # of each id: the index of its range above
 VALUE = np.concatenate([np.arange(low, high + 1) for _, low, high in VOCABULARY.ranges])

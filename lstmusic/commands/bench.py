@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from types import ModuleType
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from lstmusic.benchmarks import encoding, machine
+from lstmusic.benchmarks import copies, encoding, fidelity, leak, machine
 from lstmusic.commands import output
 from lstmusic.config import Request
 from lstmusic.corpus import sources
@@ -34,11 +35,16 @@ def run(request: Request) -> dict[str, Any]:
     return output.write_report(folder, "bench", request, {"rows": rows, "machine": machine.describe(packages)})
 
 
-def _encoding(config: BenchConfig, console: Console) -> Rows:
-    with ExitStack() as own, Progress(console=console, transient=True) as bar:
-        files = [own.enter_context(as_file(piece)) for piece in _pieces(config)]  # members of archives as files
-        task = bar.add_task("files", total=len(files))
-        return encoding.run(files, on_progress=lambda done: bar.advance(task, done))
+def _of_files(table: ModuleType) -> Callable[[BenchConfig, Console], Rows]:
+    """A table whose module has `run(files, on_progress)`, over the files of the data."""
+
+    def measure(config: BenchConfig, console: Console) -> Rows:
+        with ExitStack() as own, Progress(console=console, transient=True) as bar:
+            files = [own.enter_context(as_file(piece)) for piece in _pieces(config)]  # members of archives as files
+            task = bar.add_task("files", total=len(files))
+            return table.run(files, on_progress=lambda done: bar.advance(task, done))
+
+    return measure
 
 
 def _pieces(config: BenchConfig) -> list[PieceRef]:
@@ -72,5 +78,8 @@ def _cell(value: Any) -> str:
 
 
 TABLES: dict[str, tuple[Callable[[BenchConfig, Console], Rows], tuple[str, ...]]] = {
-    "encoding": (_encoding, encoding.PACKAGES),
+    "encoding": (_of_files(encoding), encoding.PACKAGES),
+    "fidelity": (_of_files(fidelity), fidelity.PACKAGES),
+    "copies": (_of_files(copies), copies.PACKAGES),
+    "leak": (_of_files(leak), leak.PACKAGES),
 }

@@ -17,9 +17,9 @@ import numpy as np
 from lstmusic.score import Score
 
 LINES = 4  # of a piece that are sketched
-HASHES = 64  # of a line
+HASHES = 128  # of a line
 BAND = 2  # hashes that must agree for two lines to be compared
-THRESHOLD = 0.35  # of the shorter line's shingles in the other: a family
+THRESHOLD = 0.3  # of the shorter line's shingles in the other: a family
 
 STEPS = 6  # of a shingle
 DISTINCT_STEPS = 4  # of a shingle; patterns of fewer (scales, broken chords, pounding basses) are everybody's
@@ -31,7 +31,7 @@ REACH = 8  # onsets for which a held note hides lower ones
 
 NO_LINE = np.uint32(0xFFFFFFFF)
 MULTIPLIERS = np.random.default_rng(0).integers(0, 2**64, HASHES, dtype=np.uint64) | np.uint64(1)
-CHUNK = 1 << 18  # pairs that are compared at a time: bounds the memory
+CHUNK = 1 << 15  # pairs that are compared at a time: bounds the memory
 
 
 class Families(NamedTuple):
@@ -129,7 +129,7 @@ def group(sketches: np.ndarray) -> Families:
 
     Args:
         sketches: uint32 [P, LINES, HASHES], of pieces in the order of their names; may be a memory map. Beside it this
-            needs about 100 bytes per line, and what it links.
+            needs about 200 bytes per line and 50 MB.
     """
     count = len(sketches)
     flat = sketches.reshape(-1, HASHES)

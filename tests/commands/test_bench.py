@@ -37,7 +37,10 @@ def test_pieces_are_drawn_evenly(taken, music, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["table=encodings"], "table=encodings: expected one of encoding; did you mean encoding?"),
+        (
+            ["table=encodings"],
+            "table=encodings: expected one of encoding, fidelity, copies, leak; did you mean encoding?",
+        ),
         (["pieces=0"], "pieces=0: expected at least 1"),
         (["data=bach"], "data=bach: no MIDI files, expected some"),
         (["encoding=performance"], "encoding=performance: belongs to train; bench has its own"),
@@ -57,6 +60,13 @@ def test_a_missing_peer_leaves_nothing(refused, music, tmp_path, monkeypatch):
     line = refused("bench", "data=folder", f"data.path={music}", f"hydra.run.dir={tmp_path}/run")
     assert "pip install 'lstmusic[bench]'" in line
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("table", ["fidelity", "copies", "leak"])
+def test_tables_of_files(table, music, tmp_path, report_of):
+    request = ["bench", f"table={table}", "data=folder", f"data.path={music}", f"hydra.run.dir={tmp_path}/run"]
+    assert main(request) == 0
+    assert all(row["pieces"] == 8 for row in report_of(tmp_path / "run")["rows"])
 
 
 def test_every_table_has_its_packages():

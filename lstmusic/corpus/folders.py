@@ -16,7 +16,7 @@ from lstmusic.corpus.downloads import file_sha256
 from lstmusic.corpus.pieces import PieceRef, Source, shown, with_unique_names
 from lstmusic.errors import ConfigError, EmptyCorpusError, MissingFileError, ReadError
 from lstmusic.score import abc
-from lstmusic.score.files import read_bytes
+from lstmusic.score.files import decoded, read_bytes
 from lstmusic.score.reading import MIDI_SUFFIXES, NOTATION_SUFFIXES
 
 MUSIC_SUFFIXES = MIDI_SUFFIXES + NOTATION_SUFFIXES
@@ -120,11 +120,7 @@ def abc_text(ref: PieceRef) -> str:
     Raises:
         ReadError: see `content`.
     """
-    data = content(ref)
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+    return decoded(content(ref))
 
 
 @contextmanager

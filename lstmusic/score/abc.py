@@ -70,7 +70,7 @@ def read(tune: str, name: str, remarks: Remarks | None = None) -> Score:
         score = replace(notation.from_music21(stream, found), meters=meters).canonical()
     except Exception as error:  # a parser of many dialects, with as many kinds of failure
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ReadError(f"{name}: cannot be read as ABC ({reason})") from error
+        raise ReadError(f"{name}: cannot be read as ABC ({reason}), expected a tune") from error
     if not len(score.notes):
         raise ReadError(f"{name}: no notes, expected music")
     if remarks is not None:

@@ -1,4 +1,4 @@
-"""Bytes from disk, small enough to hold."""
+"""Bytes from disk, small enough to hold, and text in them."""
 
 from __future__ import annotations
 
@@ -24,3 +24,11 @@ def read_bytes(path: Path) -> bytes:
     if len(data) > MAX_BYTES:
         raise ReadError(f"{path}: more than {MAX_BYTES} bytes, expected a music file of at most that size")
     return data
+
+
+def decoded(data: bytes) -> str:
+    """Text whose encoding nobody wrote down: UTF-8 where it is that, else Latin-1."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")

@@ -19,7 +19,7 @@ import numpy as np
 
 from lstmusic.errors import ReadError
 from lstmusic.score import midi_events
-from lstmusic.score.files import read_bytes
+from lstmusic.score.files import decoded, read_bytes
 from lstmusic.score.midi_events import Events
 from lstmusic.score.midi_writer import longest_tick, write
 from lstmusic.score.pretty import PICKUP_TEXT, from_pretty_midi, to_pretty_midi, writable_meters
@@ -68,9 +68,9 @@ def read(path: Path, remarks: Remarks | None = None, data: bytes | None = None) 
     end_tick = int((notes["onset_tick"] + notes["duration_tick"]).max())
     if end_tick > limit:
         raise ReadError(f"{path}: reaches tick {end_tick}, expected at most {limit}")
-    names = {track: _decoded(payload) for _, track, kind, payload in reversed(events.metas) if kind == NAME}
+    names = {track: decoded(payload) for _, track, kind, payload in reversed(events.metas) if kind == NAME}
     tracks = [Track(program, channel == DRUM_CHANNEL, names.get(track, "")) for track, channel, program in parts]
-    texts = [(tick, _decoded(payload)) for tick, _, kind, payload in events.metas if kind == TEXT and tick <= limit]
+    texts = [(tick, decoded(payload)) for tick, _, kind, payload in events.metas if kind == TEXT and tick <= limit]
     pickups = [text.removeprefix(PICKUP_TEXT) for _, text in texts if text.startswith(PICKUP_TEXT)]
     return Score(
         notes=notes,
@@ -215,11 +215,3 @@ def _maps(events: Events, limit: int, remarks: Remarks) -> dict[str, np.ndarray]
         "meters": settled(known_meter, *DEFAULT_METER),
         "keys": settled(table(KEY_DTYPE, tick, (7 * sharps + np.where(minor, 9, 0)) % 12, minor)),
     }
-
-
-def _decoded(payload: bytes) -> str:
-    """Text of a file: MIDI names no encoding, so UTF-8 where it is that, else Latin-1."""
-    try:
-        return payload.decode("utf-8")
-    except UnicodeDecodeError:
-        return payload.decode("latin-1")

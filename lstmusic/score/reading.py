@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from lstmusic.errors import MissingFileError, ReadError
+from lstmusic.score.files import decoded, read_bytes
 from lstmusic.score.score import Score
 
 MIDI_SUFFIXES = (".mid", ".midi")
-NOTATION_SUFFIXES = (".mxl", ".musicxml", ".xml", ".abc", ".krn")
+ABC_SUFFIX = ".abc"
+NOTATION_SUFFIXES = (".mxl", ".musicxml", ".xml", ABC_SUFFIX, ".krn")
 
 
 def read(path: Path) -> Score:
@@ -25,6 +27,13 @@ def read(path: Path) -> Score:
         from lstmusic.score import midi
 
         return midi.read(path)
+    if suffix == ABC_SUFFIX:
+        from lstmusic.score import abc
+
+        found = abc.tunes(decoded(read_bytes(path)))
+        if len(found) != 1:
+            raise ReadError(f"{path}: holds {len(found)} tunes, expected one (data=folder reads each of them)")
+        return abc.read(found[0], str(path))
     if suffix in NOTATION_SUFFIXES:
         from lstmusic.score import notation
 

@@ -92,15 +92,18 @@ class Ledger:
 
     def __init__(self, folder: Path, count: int, filters: FiltersConfig) -> None:
         self.folder, self.count, self.filters = folder, count, filters
-        names, self._name_ends, digests = bytearray(), array("Q"), array("Q")
+        names, self._name_ends, digests, own = bytearray(), array("Q"), array("Q"), array("B")
         for number in range(count):
             for row in shards.read_rows(folder, number).rows:
                 names += row.name.encode()
                 self._name_ends.append(len(names))
                 digests.append(int(row.digest or "0", 16))
+                own.append(OWN_SPLITS.index(row.own_split))
         self._names = bytes(names)
         self._kin = _kin(folder, count, np.asarray(digests))
-        copies, alike = self._kin.copy_of >= 0, (self._kin.like >= 0) & (self._kin.copy_of < 0)
+        # A data set that comes with its split is used as it is: figures from elsewhere count its copies too
+        copies = (self._kin.copy_of >= 0) & (np.asarray(own) == 0)
+        alike = (self._kin.like >= 0) | (self._kin.copy_of >= 0)
         self._kept = self._kin.used & (filters.duplicates | ~copies) & (filters.near_duplicates | ~alike)
 
     def name(self, number: int) -> str:

@@ -72,6 +72,14 @@ def test_copies_are_kept_where_the_filters_say_so(music, tmp_path):
     assert corpus.ids(20).tolist() == corpus.ids(0).tolist()
 
 
+def test_a_data_set_with_its_own_split_keeps_its_copies(music, tmp_path):
+    source = sources.folder(music, tmp_path / "cache")
+    own = [ref._replace(split="test" if ref.name == "20 same.mid" else "train") for ref in source.pieces]
+    corpus = store.prepare(source._replace(pieces=own), "performance", {}, cache=tmp_path / "own", jobs=1)
+    assert {name: row["pieces"] for name, row in corpus.counts().items()} == {"train": 22, "valid": 0, "test": 1}
+    assert "20 same.mid,used,exact duplicate of 00.mid" in (corpus.folder / "files.csv").read_text()
+
+
 def test_relatives_are_left_out_where_the_filters_say_so(music, tmp_path):
     corpus, rows = prepared(music, tmp_path, near_duplicates=False)
     assert [rows[name]["verdict"] for name in ("21 higher.mid", "22 faster.mid")] == ["skipped", "skipped"]

@@ -89,14 +89,30 @@ def _chunks(data: bytes, name: str, remarks: Remarks) -> list[bytes]:
     at = 8 + header_bytes
     while len(chunks) < announced:
         kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "big")
-        at += 8 + size
-        if at > len(data) or len(kind) < 4:
+        start, at = at + 8, at + 8 + size
+        if kind == b"MTrk" and not _is_border(data, at):
+            at = _end_of_track(data, start)
+            if at:
+                remarks.repairs["wrong track lengths corrected"] += 1
+        if not at or at > len(data) or len(kind) < 4:
             raise ReadError(f"{name}: torn in track {len(chunks) + 1} of {announced}, expected a whole MIDI file")
         if kind == b"MTrk":
-            chunks.append(data[at - size : at])
+            chunks.append(data[start:at])
         else:
             remarks.repairs["foreign chunks skipped"] += 1
     return chunks
+
+
+def _is_border(data: bytes, at: int) -> bool:
+    """Whether a chunk may end here: with the file, or where another begins."""
+    return at == len(data) or data[at : at + 4].isalpha()
+
+
+def _end_of_track(data: bytes, start: int) -> int:
+    """Where a track of a wrong length ends: before the next one or with the file, if it is whole; else 0."""
+    following = data.find(b"MTrk", start)
+    end = following if following >= 0 else len(data)
+    return end if data[start:end].endswith(_END) else 0
 
 
 def _tokens(track: bytes, name: str, remarks: Remarks) -> list[bytes]:

@@ -83,6 +83,18 @@ def test_a_foreign_chunk_is_skipped():
     assert remarks.repairs == {"foreign chunks skipped": 1}
 
 
+@pytest.mark.parametrize("length", [0, 3, 9, 500, 2**32 - 1])
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_wrong_track_length_is_corrected(length, number):
+    bodies = [b"\x00\x90\x3c\x40" + END, b"\x00\x90\x3d\x40\x05\x80\x3d\x00" + END]
+    content = bytearray(file_of(*bodies))
+    at = 14 + number * (8 + len(bodies[0])) + 4
+    content[at : at + 4] = length.to_bytes(4, "big")
+    remarks = Remarks()
+    assert midi_events.parse(bytes(content), "x.mid", remarks).data1.tolist() == [60, 61, 61]
+    assert remarks.repairs == {"wrong track lengths corrected": 1}
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -81,7 +81,8 @@ def lines(score: Score) -> list[tuple[np.ndarray, np.ndarray]]:
 def _is_chordal(notes: np.ndarray) -> bool:
     """Whether notes, sorted by onset, come in chords; a melody in octaves does not."""
     onset = notes["onset_tick"]
-    return len(np.unique(onset)) < CHORDAL * len(np.unique(onset * 12 + notes["pitch"] % 12))
+    num_onsets = 1 + int(np.count_nonzero(np.diff(onset)))
+    return num_onsets < CHORDAL * len(np.unique(onset * 12 + notes["pitch"] % 12))
 
 
 def _skyline(notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,6 @@ from lstmusic.score.score import DEFAULT_METER, DEFAULT_US_PER_QUARTER, settled
 
 REACH = 0.5  # quarters, or seconds: what is further away is another note
 GRID_S, GRID_QUARTERS = 0.01, 0.13  # no encoding moves an onset further: 10 ms, half a 16th
-SILENCE_S, SILENCE_QUARTERS = 0.001, 0.25  # what is left out at the start is a whole number of these: ms, 16ths
 VOTERS = 32  # decoded notes at the start that tell how much silence was left out
 TEMPO_TOLERANCE = 0.02  # relative; smaller steps of tempo are hardly heard
 
@@ -35,7 +34,7 @@ class Fidelity(NamedTuple):
         onset_error_ms: mean |error| of the notes kept, a shift of the whole piece aside.
         max_onset_error_ms: the largest.
         duration_error_ms: mean |error| of the notes kept.
-        tempi, meters, keys: rows of the Score's maps, the one in force at the start included.
+        tempi, meters, keys: rows of the Score's maps before its end, the one in force at the start included.
         tempi_lost, meters_lost, keys_lost: of them, what the decoded piece does not have at that moment.
         max_tempo_error: the largest relative error of the tempi kept.
         pedals: changes of the sustain pedal.
@@ -77,15 +76,17 @@ def measure(codec: Codec, score: Score, ids: np.ndarray) -> Fidelity:
     decoded = codec.decode(ids)
     heard = score if len(decoded.pedals) else folded(score)
     here, there = _notes(heard, codec.in_seconds), _notes(decoded, codec.in_seconds)
-    units = (GRID_S, SILENCE_S) if codec.in_seconds else (GRID_QUARTERS, SILENCE_QUARTERS)
-    shift = _shift(here, there, *units)
-    there = there._replace(onset=there.onset + shift, end=there.end + shift)
-    mine, other = _matched(here, there)
-    # A whole piece that lies beside its grid by as much is as good as on it.
-    rest = np.median(here.onset[mine] - there.onset[other]) if len(mine) else 0.0
+    grid = GRID_S if codec.in_seconds else GRID_QUARTERS
+    shift = _shift(here, there, grid)
+    pairs, rest = _aligned(here, there, shift)
+    if abs(rest) > grid / 2:  # repeated notes may have been taken for their neighbours
+        shift += rest
+        pairs, rest = _aligned(here, there, shift)
+    mine, other = pairs
+    shift += rest  # a whole piece that lies beside its grid by as much is as good as on it
     onset, end, other_onset, other_end = (
         times if codec.in_seconds else score.seconds(times * score.ticks_per_quarter)
-        for times in (here.onset[mine], here.end[mine], there.onset[other] + rest, there.end[other] + rest)
+        for times in (here.onset[mine], here.end[mine], there.onset[other] + shift, there.end[other] + shift)
     )
     onsets_ms = 1000 * np.abs(onset - other_onset)
     durations_ms = 1000 * np.abs((end - onset) - (other_end - other_onset))
@@ -120,7 +121,7 @@ def _notes(score: Score, in_seconds: bool) -> _Notes:
     return _Notes(key, _times(score, notes["onset_tick"], in_seconds), _times(score, end_tick, in_seconds))
 
 
-def _shift(here: _Notes, there: _Notes, grid: float, unit: float) -> float:
+def _shift(here: _Notes, there: _Notes, grid: float) -> float:
     """How much earlier the decoded piece is: the least by which most of its first notes are before one of their pitch."""
     first = np.argsort(there.onset, kind="stable")[:VOTERS]
     voter, note = np.nonzero(there.key[first][:, None] == here.key)
@@ -133,9 +134,18 @@ def _shift(here: _Notes, there: _Notes, grid: float, unit: float) -> float:
     for further in range(3):
         near[voter, place + further] = True
     votes = near.sum(axis=0)
-    first_best = int(np.argmax(votes))
-    chosen = first_best + int(np.argmax(np.append(votes[first_best:] < votes.max(), True)) - 1) // 2
-    return unit * round(float(apart[(place <= chosen) & (place > chosen - 3)].mean()) / unit)
+    best = votes == votes.max()
+    chosen = int(np.argmax(best))
+    chosen += int(best[chosen : chosen + 3].all())  # the middle one, where three hold the same notes
+    return float(apart[(place <= chosen) & (place > chosen - 3)].mean())
+
+
+def _aligned(here: _Notes, there: _Notes, shift: float) -> tuple[np.ndarray, float]:
+    """Matched notes, int64 [2, N], after a shift of the decoded piece, and how far half of them are later still."""
+    mine, other = _matched(here, there._replace(onset=there.onset + shift))
+    return np.stack([mine, other]), float(np.median(here.onset[mine] - there.onset[other]) - shift) if len(
+        mine
+    ) else 0.0
 
 
 def _matched(here: _Notes, there: _Notes) -> np.ndarray:
@@ -174,6 +184,7 @@ def _maps(score: Score, decoded: Score, in_seconds: bool, shift: float) -> dict:
     defaults = {"tempi": (DEFAULT_US_PER_QUARTER,), "meters": DEFAULT_METER, "keys": ()}
     for name, default in defaults.items():
         rows, others = settled(getattr(score, name), *default), settled(getattr(decoded, name), *default)
+        rows = rows[rows["tick"] < score.end_tick]  # after it there is nothing to hear
         moment = _times(score, rows["tick"], in_seconds) + GRID_QUARTERS  # a grid may have moved it
         start = np.where(others["tick"] > 0, _times(decoded, others["tick"], in_seconds) + shift, -np.inf)
         at = np.searchsorted(start, moment, side="right") - 1

@@ -105,6 +105,16 @@ def test_silence_left_out_at_the_start_is_no_error(quarters):
     assert found == Fidelity(notes=16, tempi=1, meters=1)
 
 
+@pytest.mark.parametrize("late", [0, 50, 70, -50])
+def test_a_whole_piece_beside_the_grid_is_as_good_as_on_it(late):
+    """Repeated 16ths, a little before or after their places, are not taken for their neighbours."""
+    onset = 480 + np.arange(64) * 120
+    found = compare(piece(onset + late), piece(onset - 480))
+    assert (found.lost, found.added) == (0, 0)
+    assert found.max_onset_error_ms == pytest.approx(0, abs=1e-6)
+    assert found.duration_error_ms == pytest.approx(0, abs=1e-6)
+
+
 def test_silence_before_notes_that_are_lost_too():
     """The drums that began alone are left out, and the bars in which they did."""
     score = piece(

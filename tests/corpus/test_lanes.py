@@ -121,7 +121,7 @@ def test_epochs_and_seeds_differ_when_training_and_agree_when_evaluating(codec, 
 
 def test_a_window_continues_where_the_one_before_stopped(codec, pieces_of):
     """Windows in a shuffled order would break this: the group before a window is the last of the window before it."""
-    lanes = lanes_of(codec, pieces_of(codec), window=16, augmentation=AUGMENTED)
+    lanes = lanes_of(codec, pieces_of(codec), window=4, augmentation=AUGMENTED)
     continued = 0
     for step in range(1, lanes.num_windows(0)):
         before, after = lanes.window(0, step - 1), lanes.window(0, step)

@@ -160,10 +160,11 @@ def test_no_id_is_predicted_from_itself_or_later_ones(codec, window_of, tiny_mod
 
 def test_features_of_later_steps_and_members_are_not_read(codec, window_of, tiny_model):
     model, window = tiny_model(codec), window_of(codec)
+    sizes = torch.tensor(list(codec.grammar.feature_sizes.values()))
     before, _ = model.logits(window._replace(allowed=torch.ones_like(window.allowed)))
     for t, member in ((7, 0), (7, codec.group_size - 1)):
         columns, flags = window.columns.clone(), window.flags.clone()
-        columns[:, t, member] = 0
+        columns[:, t, member] = (columns[:, t, member] + 1) % sizes
         columns[:, t + 1 :] = 0
         flags[:, t, member] = ~flags[:, t, member]
         after, _ = model.logits(window._replace(columns=columns, flags=flags, allowed=torch.ones_like(window.allowed)))

@@ -37,8 +37,8 @@ def run(files: Sequence[Path], on_progress: Callable[[int], None] = lambda done:
         on_progress: called with the number of files that were just read.
 
     Returns:
-        A row for each way to split: `name`, `pieces`, `families`, and for each length of RUNS, over SEEDS, the mean
-        (`share_<length>`) and largest (`max_<length>`) share of validation pieces that have such a run in common with a
+        A row for each way to split: `name`, `pieces`, and for each length of RUNS, over SEEDS, the mean
+        (`run_<length>`) and largest (`max_<length>`) share of validation pieces that have such a run in common with a
         training piece.
     """
     sketches, pieces = [], []
@@ -52,11 +52,11 @@ def run(files: Sequence[Path], on_progress: Callable[[int], None] = lambda done:
     corpora = {length: shared_runs(pieces, length) for length in RUNS}
     rows = []
     for name, numbers in names.items():
-        row: dict[str, Any] = {"name": f"{name} split", "pieces": len(files), "families": len(np.unique(numbers))}
+        row: dict[str, Any] = {"name": name, "pieces": len(files)}
         splits = [np.array(split.assign([f"{number:09d}" for number in numbers], seed)) for seed in SEEDS]
         for length, runs in corpora.items():
             shares = [leak(runs, assigned) for assigned in splits]
-            row |= {f"share_{length}": float(np.mean(shares)), f"max_{length}": max(shares)}
+            row |= {f"run_{length}": float(np.mean(shares)), f"max_{length}": max(shares)}
         rows.append(row)
     return rows
 

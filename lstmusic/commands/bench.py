@@ -22,6 +22,8 @@ from lstmusic.schema import BenchConfig, one_of
 
 Rows = list[dict[str, Any]]
 
+MIN_WIDTH = 120  # columns; on a narrower screen lines go on below, but no figure is cut
+
 
 def run(request: Request) -> dict[str, Any]:
     """Measure one table; the report."""
@@ -68,7 +70,7 @@ def show(title: str, rows: Rows, console: Console) -> None:
         table.add_column(title, justify="right" if k else "left", no_wrap=k > 0)
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
-    console.print(table)
+    console.print(table, width=max(console.width, MIN_WIDTH), crop=False)
 
 
 def _cell(value: Any) -> str:

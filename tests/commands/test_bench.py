@@ -63,10 +63,11 @@ def test_a_missing_peer_leaves_nothing(refused, music, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("table", ["fidelity", "copies", "leak"])
-def test_tables_of_files(table, music, tmp_path, report_of):
+def test_tables_of_files(table, music, tmp_path, report_of, capsys):
     request = ["bench", f"table={table}", "data=folder", f"data.path={music}", f"hydra.run.dir={tmp_path}/run"]
     assert main(request) == 0
     assert all(row["pieces"] == 8 for row in report_of(tmp_path / "run")["rows"])
+    assert "…" not in capsys.readouterr().out  # no figure is cut
 
 
 def test_every_table_has_its_packages():

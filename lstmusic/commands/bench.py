@@ -70,7 +70,8 @@ def show(title: str, rows: Rows, console: Console) -> None:
         table.add_column(title, justify="right" if k else "left", no_wrap=k > 0)
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
-    console.print(table, width=max(console.width, MIN_WIDTH), crop=False)
+    console.width = max(console.width, MIN_WIDTH)
+    console.print(table)
 
 
 def _cell(value: Any) -> str:

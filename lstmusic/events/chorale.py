@@ -8,7 +8,7 @@ import numpy as np
 
 from lstmusic.errors import IllegalSequenceError, ReadError
 from lstmusic.events import chorale_grammar as g
-from lstmusic.events.codec import Codec
+from lstmusic.events.codec import Codec, transposed
 from lstmusic.score.score import (
     KEY_DTYPE,
     METER_DTYPE,
@@ -209,13 +209,7 @@ class ChoraleCodec(Codec):
     def augment(self, ids: np.ndarray, semitones: int = 0, stretch: float = 1.0) -> np.ndarray:
         if stretch != 1.0:
             raise ValueError(f"stretch={stretch}: a chorale's grid has no seconds, expected 1.0")
-        ids = np.array(ids)
-        pitched = self.vocabulary.is_kind("PITCH", ids)
-        ids[pitched] = self.vocabulary.ids("PITCH", self.vocabulary.values("PITCH", ids[pitched]) + semitones)
-        known = self.vocabulary.is_kind("KEY", ids) & (ids != self.vocabulary.id("KEY", g.UNKNOWN_KEY))
-        key = self.vocabulary.values("KEY", ids[known])
-        ids[known] = self.vocabulary.ids("KEY", key // 12 * 12 + (key + semitones) % 12)
-        return ids
+        return transposed(self.vocabulary, ids, semitones, g.UNKNOWN_KEY)
 
     def contexts(self, ids: np.ndarray) -> np.ndarray:
         """Voice; and the pitch that it sounds; and the place in the quarter; and how long it has sounded."""

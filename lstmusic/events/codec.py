@@ -118,6 +118,21 @@ def histories(first: np.ndarray, num_first: int, ids: np.ndarray, num_ids: int, 
     return np.stack(keys, axis=1)
 
 
+def transposed(vocabulary: Vocabulary, ids: np.ndarray, semitones: int, unknown_key: int) -> np.ndarray:
+    """The ids [N] with every PITCH, and the tonic of every KEY but the unknown one, moved by semitones.
+
+    Raises:
+        VocabularyError: a pitch is not in the vocabulary.
+    """
+    ids = np.array(ids)
+    pitched = vocabulary.is_kind("PITCH", ids)
+    ids[pitched] = vocabulary.ids("PITCH", vocabulary.values("PITCH", ids[pitched]) + semitones)
+    known = vocabulary.is_kind("KEY", ids) & (ids != vocabulary.id("KEY", unknown_key))
+    key = vocabulary.values("KEY", ids[known])
+    ids[known] = vocabulary.ids("KEY", key // 12 * 12 + (key + semitones) % 12)
+    return ids
+
+
 def build(name: str, **options) -> Codec:
     """The codec of an encoding.
 

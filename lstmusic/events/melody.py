@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstmusic.events import melody_grammar as g
-from lstmusic.events.codec import Codec, followers
+from lstmusic.events.codec import Codec, followers, transposed
 from lstmusic.events.melody_line import Line, melody
 from lstmusic.score.score import (
     DEFAULT_METER,
@@ -175,13 +175,7 @@ class MelodyCodec(Codec):
     def augment(self, ids: np.ndarray, semitones: int = 0, stretch: float = 1.0) -> np.ndarray:
         if stretch != 1.0:
             raise ValueError(f"stretch={stretch}: a melody's grid has no seconds, expected 1.0")
-        ids = np.array(ids)
-        struck = self.vocabulary.is_kind("PITCH", ids)
-        ids[struck] = self.vocabulary.ids("PITCH", self.vocabulary.values("PITCH", ids[struck]) + semitones)
-        known = self.vocabulary.is_kind("KEY", ids) & (ids != self.vocabulary.id("KEY", g.UNKNOWN_KEY))
-        key = self.vocabulary.values("KEY", ids[known])
-        ids[known] = self.vocabulary.ids("KEY", key // 12 * 12 + (key + semitones) % 12)
-        return ids
+        return transposed(self.vocabulary, ids, semitones, g.UNKNOWN_KEY)
 
     def contexts(self, ids: np.ndarray) -> np.ndarray:
         """What the id says; and the place in the beat; and the last duration; and the last pitch; and the one before it."""

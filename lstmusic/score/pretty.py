@@ -20,16 +20,13 @@ from lstmusic.score.score import (
     SUSTAIN,
     TEMPO_DTYPE,
     Score,
-    TempoMap,
     Track,
-    seconds_at,
     settled,
     settled_pedals,
     sorted_notes,
     table,
-    tempo_map,
-    ticks_at,
 )
+from lstmusic.score.tempo import TempoMap, seconds_at, tempo_map, ticks_at
 
 if TYPE_CHECKING:
     import pretty_midi

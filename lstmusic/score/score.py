@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lstmusic.score.tempo import TempoMap, seconds_at, tempo_map, ticks_at
+
 if TYPE_CHECKING:
     import pretty_midi
 
@@ -33,9 +35,6 @@ DRUM_CHANNEL = 9  # of General MIDI, counted from 0
 SUSTAIN = 64  # the controller of the sustain pedal
 # Sharps (flats below zero) of the major key on each pitch class
 SHARPS = (0, -5, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5)
-
-# tick [K], start_s [K], seconds_per_tick [K]: see `tempo_map`
-TempoMap = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -118,28 +117,6 @@ def settled_pedals(rows: np.ndarray) -> np.ndarray:
     rows = rows[last[: len(rows)]]
     before = np.append(False, rows["down"][:-1] & (rows["track"][1:] == rows["track"][:-1]))[: len(rows)]
     return rows[rows["down"] != before]
-
-
-def tempo_map(tick: np.ndarray, seconds_per_tick: np.ndarray) -> TempoMap:
-    """Where each tempo starts, in ticks [K] and seconds [K], and its seconds per tick [K]; tick[0] must be 0."""
-    start_s = np.r_[0.0, np.cumsum(np.diff(tick) * seconds_per_tick[:-1])]
-    return tick, start_s, seconds_per_tick
-
-
-def seconds_at(tempi: TempoMap, ticks: np.ndarray | int) -> np.ndarray:
-    """Seconds (float64) at the given ticks."""
-    tick, start_s, seconds_per_tick = tempi
-    ticks = np.asarray(ticks)
-    k = np.maximum(np.searchsorted(tick, ticks, side="right") - 1, 0)
-    return start_s[k] + (ticks - tick[k]) * seconds_per_tick[k]
-
-
-def ticks_at(tempi: TempoMap, seconds: np.ndarray | float) -> np.ndarray:
-    """The nearest ticks (int64) to the given seconds."""
-    tick, start_s, seconds_per_tick = tempi
-    seconds = np.asarray(seconds, np.float64)
-    k = np.maximum(np.searchsorted(start_s, seconds, side="right") - 1, 0)
-    return np.rint(tick[k] + (seconds - start_s[k]) / seconds_per_tick[k]).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,44 +1,19 @@
-"""What every key of conf/ may hold: plain dataclasses, checked when they are made. Hydra is not known here."""
+"""One class for each group of conf/: what its keys may hold."""
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from lstmusic.errors import ConfigError
+from lstmusic.schema.checks import at_least, one_of
 
-MAX_LENGTH = 10_000  # bars or seconds of one song
 MAX_STRETCH = 0.5
 CELLS = ("lstm", "gru", "rnn")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 BACKENDS = ("loky", "ray", "dask")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "bf16-true", "64-true")
-
-
-def at_least(key: str, value: float, lowest: float) -> None:
-    """Raise ConfigError where a value is too small."""
-    if not lowest <= value < math.inf:
-        raise ConfigError(f"{key}={value}: expected at least {lowest}")
-
-
-def check_jobs(jobs: int) -> None:
-    """Raise ConfigError where a number of processes is none."""
-    if jobs < -1 or jobs == 0:
-        raise ConfigError(f"jobs={jobs}: expected a number of processes, or -1 for one per core")
-
-
-def one_of(key: str, value: str, choices: tuple[str, ...] | list[str]) -> None:
-    """Raise ConfigError where a value is not one of the choices; suggests the nearest."""
-    if value not in choices:
-        raise ConfigError(f"{key}={value}: expected one of {', '.join(choices)}{suggestion(value, choices)}")
-
-
-def suggestion(word: str, choices: list[str] | tuple[str, ...]) -> str:
-    """`; did you mean X?`, or nothing where no choice is near."""
-    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 @dataclass
@@ -186,157 +161,3 @@ class TrainerConfig:
         one_of("trainer.weights_dtype", self.weights_dtype, ("float32", "float16"))
         one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
         one_of("trainer.precision", self.precision, PRECISIONS)
-
-
-@dataclass
-class PrepareConfig:
-    """`lstmusic prepare`; see conf/prepare.yaml."""
-
-    data: DataConfig
-    encoding: EncodingConfig
-    trainer: TrainerConfig  # comes with the encoding; nothing here reads it
-    filters: FiltersConfig = field(default_factory=FiltersConfig)
-    limits: LimitsConfig = field(default_factory=LimitsConfig)
-    parallel: ParallelConfig = field(default_factory=ParallelConfig)
-    jobs: int = -1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        at_least("seed", self.seed, 0)
-        check_jobs(self.jobs)
-
-
-@dataclass
-class TrainConfig:
-    """`lstmusic train`; see conf/train.yaml."""
-
-    data: DataConfig
-    encoding: EncodingConfig
-    model: ModelConfig
-    trainer: TrainerConfig
-    filters: FiltersConfig = field(default_factory=FiltersConfig)
-    limits: LimitsConfig = field(default_factory=LimitsConfig)
-    parallel: ParallelConfig = field(default_factory=ParallelConfig)
-    jobs: int = -1
-    seed: int = 0
-    resume: str | None = None
-    init_from: str | None = None
-
-    def __post_init__(self) -> None:
-        at_least("seed", self.seed, 0)
-        check_jobs(self.jobs)
-
-
-@dataclass
-class SamplingConfig:
-    """Which events stay in the draw."""
-
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float = 0.0
-
-
-@dataclass
-class LengthConfig:
-    """How much new music."""
-
-    bars: float | None = None
-    seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("bars", "seconds"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value <= MAX_LENGTH:
-                raise ConfigError(f"length.{name}={value}: expected a positive number, at most {MAX_LENGTH}")
-
-
-@dataclass
-class RenderConfig:
-    """What is made beside each MIDI file."""
-
-    wav: bool = True
-    png: bool = True
-    page: bool = True
-    soundfont: str | None = None
-    fluidsynth: bool = False
-    musicxml: bool = False
-
-
-@dataclass
-class GenerateConfig:
-    """`lstmusic generate`; see conf/generate.yaml."""
-
-    checkpoint: str = "bach"
-    songs: int = 4
-    seed: int = 0
-    temperature: float = 1.0
-    greedy: bool = False
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    length: LengthConfig = field(default_factory=LengthConfig)
-    primer: str | None = None
-    primer_in_output: bool = True
-    render: RenderConfig = field(default_factory=RenderConfig)
-
-    def __post_init__(self) -> None:
-        at_least("songs", self.songs, 1)
-        at_least("seed", self.seed, 0)
-
-
-@dataclass
-class EvaluateConfig:
-    """`lstmusic evaluate`; see conf/evaluate.yaml. The encoding is the checkpoint's, whatever the data set names."""
-
-    checkpoint: str = "bach"
-    split: str = "valid"
-    jobs: int = -1
-    data: DataConfig | None = None
-    encoding: EncodingConfig | None = None
-    trainer: TrainerConfig | None = None
-
-    def __post_init__(self) -> None:
-        one_of("split", self.split, ("train", "valid", "test"))
-        check_jobs(self.jobs)
-
-
-@dataclass
-class ListenConfig:
-    """`lstmusic listen`; see conf/listen.yaml."""
-
-    path: str = "outputs"
-    port: int = 7860
-    open: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise ConfigError(f"port={self.port}: expected 0 to 65535")
-
-
-@dataclass
-class BenchConfig:
-    """`lstmusic bench`; see conf/bench.yaml. Of a data set its files alone are taken."""
-
-    data: DataConfig
-    table: str = "encoding"
-    pieces: int | None = 200
-    encoding: EncodingConfig | None = None
-    trainer: TrainerConfig | None = None
-
-    def __post_init__(self) -> None:
-        if self.pieces is not None:
-            at_least("pieces", self.pieces, 1)
-
-
-@dataclass
-class DoctorConfig:
-    """`lstmusic doctor`."""
-
-
-SCHEMAS: dict[str, type] = {
-    "generate": GenerateConfig,
-    "prepare": PrepareConfig,
-    "train": TrainConfig,
-    "evaluate": EvaluateConfig,
-    "listen": ListenConfig,
-    "bench": BenchConfig,
-    "doctor": DoctorConfig,
-}

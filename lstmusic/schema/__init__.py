@@ -1,0 +1,33 @@
+"""What every key of conf/ may hold: plain dataclasses, checked when they are made. Hydra is not known here."""
+
+from lstmusic.schema.checks import one_of, suggestion
+from lstmusic.schema.commands import (
+    SCHEMAS,
+    BenchConfig,
+    EvaluateConfig,
+    GenerateConfig,
+    ListenConfig,
+    PrepareConfig,
+    RenderConfig,
+    TrainConfig,
+)
+from lstmusic.schema.groups import DataConfig, DataFile, FiltersConfig, LimitsConfig, ParallelConfig, TrainerConfig
+
+__all__ = [
+    "SCHEMAS",
+    "BenchConfig",
+    "DataConfig",
+    "DataFile",
+    "EvaluateConfig",
+    "FiltersConfig",
+    "GenerateConfig",
+    "LimitsConfig",
+    "ListenConfig",
+    "ParallelConfig",
+    "PrepareConfig",
+    "RenderConfig",
+    "TrainConfig",
+    "TrainerConfig",
+    "one_of",
+    "suggestion",
+]

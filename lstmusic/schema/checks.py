@@ -1,0 +1,32 @@
+"""Checks of values, each with one line that names the key, what came and what was expected."""
+
+from __future__ import annotations
+
+import difflib
+import math
+
+from lstmusic.errors import ConfigError
+
+
+def at_least(key: str, value: float, lowest: float) -> None:
+    """Raise ConfigError where a value is too small."""
+    if not lowest <= value < math.inf:
+        raise ConfigError(f"{key}={value}: expected at least {lowest}")
+
+
+def check_jobs(jobs: int) -> None:
+    """Raise ConfigError where a number of processes is none."""
+    if jobs < -1 or jobs == 0:
+        raise ConfigError(f"jobs={jobs}: expected a number of processes, or -1 for one per core")
+
+
+def one_of(key: str, value: str, choices: tuple[str, ...] | list[str]) -> None:
+    """Raise ConfigError where a value is not one of the choices; suggests the nearest."""
+    if value not in choices:
+        raise ConfigError(f"{key}={value}: expected one of {', '.join(choices)}{suggestion(value, choices)}")
+
+
+def suggestion(word: str, choices: list[str] | tuple[str, ...]) -> str:
+    """`; did you mean X?`, or nothing where no choice is near."""
+    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""

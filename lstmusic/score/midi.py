@@ -106,6 +106,8 @@ def _notes(events: Events, remarks: Remarks) -> tuple[np.ndarray, np.ndarray, li
         longest = onset_tick + UNENDED_QUARTERS * events.ticks_per_quarter
         given = np.minimum(np.minimum(next_onset, longest), events.end_tick[events.track[onset]])
         end_tick = np.where(end < 0, given, end_tick)
+    if (end_tick <= onset_tick).any():
+        remarks.repairs["notes without a length given one tick"] += int((end_tick <= onset_tick).sum())
     program = _programs(events, kind, place, onset)
     part_of, part = np.unique(place[onset] * 128 + program, return_inverse=True)
     duration = np.maximum(end_tick - onset_tick, 1)
@@ -161,7 +163,12 @@ def _pedals(events: Events, part_of: np.ndarray, limit: int, remarks: Remarks) -
     kind, place = events.status & 0xF0, events.track * 16 + (events.status & 0x0F)
     control = np.flatnonzero(kind == midi_events.CONTROL)
     is_pedal = events.data1[control] == SUSTAIN
+    pedal = control[is_pedal]
+    reached = np.isin(place[pedal], part_of) & (events.tick[pedal] <= limit)
+    programs = place[kind == midi_events.PROGRAM]
     for what, count in (
+        ("pedal changes without notes left out", int((~reached).sum())),
+        ("program changes without notes left out", int((~np.isin(programs, part_of)).sum())),
         ("controller changes left out", int((~is_pedal).sum())),
         ("pitch bends left out", int((kind == midi_events.BEND).sum())),
         ("aftertouch left out", int(((kind == midi_events.AFTERTOUCH) | (kind == midi_events.PRESSURE)).sum())),
@@ -169,8 +176,7 @@ def _pedals(events: Events, part_of: np.ndarray, limit: int, remarks: Remarks) -
     ):
         if count:
             remarks.losses[what] += count
-    pedal = control[is_pedal]
-    pedal = pedal[events.tick[pedal] <= limit]
+    pedal = pedal[reached]
     if not len(pedal):
         return np.zeros(0, PEDAL_DTYPE)
     rows = [
@@ -189,7 +195,7 @@ def _maps(events: Events, limit: int, remarks: Remarks) -> dict[str, np.ndarray]
         if kind in rows and tick > limit:
             far += 1
         elif kind == TEMPO:
-            rows[kind].append((tick, int.from_bytes(payload[:3], "big")))
+            rows[kind].append((tick, int.from_bytes(payload[:3], "big") if len(payload) > 2 else 0))
         elif kind == METER:
             over, exponent = payload[:2] if len(payload) > 1 else (0, 0)
             rows[kind].append((tick, over, 2 ** min(exponent, 8)))

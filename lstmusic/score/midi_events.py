@@ -30,6 +30,7 @@ _CHOICES = (
     + rb"[\x00-\x7f])*+",  # one data byte; those that follow under this status belong to it
     rb"\xff[\x00-\x7f]" + _SIZED,
     rb"[\xf0\xf7]" + _SIZED,
+    rb"[\xf4-\xf6\xf8-\xfe]|[\xf1\xf3].|\xf2..",  # what belongs on a cable, not into a file: it is left out
 )
 _EVENT = re.compile(rb"(?s)" + _DELTA + rb"(?:" + rb"|".join(_CHOICES) + rb")")
 _EVENTS = re.compile(rb"(?s)(?:" + _EVENT.pattern.removeprefix(rb"(?s)") + rb")*+")
@@ -83,14 +84,18 @@ def parse(data: bytes, name: str, remarks: Remarks) -> Events:
 
 
 def _chunks(data: bytes, name: str, remarks: Remarks) -> list[bytes]:
-    """The bodies of the track chunks that the header announces."""
+    """The bodies of all track chunks; more than the header announces are read too.
+
+    Raises:
+        ReadError: there are fewer than the header announces, or one of them is not whole.
+    """
     header_bytes, _, announced = struct.unpack(">IHH", data[4:12])
     chunks: list[bytes] = []
     at = 8 + header_bytes
-    while len(chunks) < announced:
+    while len(chunks) < announced or data[at : at + 4] == b"MTrk":
         kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "big")
         start, at = at + 8, at + 8 + size
-        if kind == b"MTrk" and not _is_border(data, at):
+        if kind == b"MTrk" and not _is_whole(data, start, at):
             at = _end_of_track(data, start)
             if at:
                 remarks.repairs["wrong track lengths corrected"] += 1
@@ -100,12 +105,16 @@ def _chunks(data: bytes, name: str, remarks: Remarks) -> list[bytes]:
             chunks.append(data[start:at])
         else:
             remarks.repairs["foreign chunks skipped"] += 1
+    if len(chunks) > announced:
+        remarks.repairs["tracks that the header does not announce"] += len(chunks) - announced
+    if at < len(data):
+        remarks.repairs["bytes after the last track left out"] += 1
     return chunks
 
 
-def _is_border(data: bytes, at: int) -> bool:
-    """Whether a chunk may end here: with the file, or where another begins."""
-    return at == len(data) or data[at : at + 4].isalpha()
+def _is_whole(data: bytes, start: int, end: int) -> bool:
+    """Whether a track may end here: with its end, with the file, or where another chunk begins."""
+    return end <= len(data) and (data[start:end].endswith(_END) or end == len(data) or data[end : end + 4].isalpha())
 
 
 def _end_of_track(data: bytes, start: int) -> int:
@@ -174,7 +183,9 @@ def _decode(tracks: list[list[bytes]], division: int, name: str, remarks: Remark
     elapsed = np.append(0, np.cumsum(wait))
     first = np.cumsum(lengths) - lengths
     tick = elapsed[1:] - elapsed[first][track]
-    is_channel = status < 0xF0
+    is_channel, stray = status < 0xF0, (status > 0xF0) & (status < META) & (status != 0xF7)
+    if stray.any():
+        remarks.repairs["system bytes left out"] += int(stray.sum())
     has_status = is_channel & (status > 0x7F)
     running = np.maximum.accumulate(np.where(has_status, np.arange(len(tokens)), -1))
     kept = np.flatnonzero(is_channel)

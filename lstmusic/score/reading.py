@@ -14,7 +14,7 @@ NOTATION_SUFFIXES = (".mxl", ".musicxml", ".xml", ABC_SUFFIX, ".krn")
 
 
 def read(path: Path) -> Score:
-    """Read one music file with readers that cannot take the process with them (mido, music21).
+    """Read one music file with readers that cannot take the process with them (ours, music21).
 
     Raises:
         MissingFileError: there is no such file.

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lstmusic.errors import OutputError, ReadError
 from lstmusic.score import Score, Track, midi
+from lstmusic.score.remarks import Remarks
 from lstmusic.score.score import (
     KEY_DTYPE,
     METER_DTYPE,
@@ -154,6 +155,7 @@ def test_a_name_in_latin_1(tmp_path):
         b"\x00\xff\x58\x04\x04\xff\x18\x08",  # 4 over 2 ** 255
         b"\x00\xff\x58\x04\x00\x02\x18\x08",  # 0/4
         b"\x00\xff\x51\x03\x00\x00\x00",  # no time at all
+        b"\x00\xff\x51\x01\x07",  # a third of a tempo
     ],
 )
 def test_what_midi_cannot_mean_is_dropped(tmp_path, event):
@@ -163,6 +165,25 @@ def test_what_midi_cannot_mean_is_dropped(tmp_path, event):
     assert score.tempi.tolist() == [(0, 500_000)]
     assert score.meters.tolist() == [(0, 4, 4)]
     assert score.keys.tolist() == []
+
+
+def test_what_is_mended_and_left_out_is_counted(tmp_path):
+    first = [
+        *(on(0, 60), off(0, 60), on(1, 62), program(0, 5, 3), meta(3, "lyrics", text="la")),
+        *(mido.Message("control_change", time=0, control=c, value=127, channel=3) for c in (7, 64)),
+        *(mido.Message("pitchwheel", time=2, pitch=9), mido.Message("aftertouch", time=2, value=9)),
+    ]
+    remarks = Remarks()
+    midi.read(write_events(tmp_path / "a.mid", first, [on(0, 64, 80, 3), off(9, 64, 3)]), remarks)
+    assert remarks.repairs == {"notes without an end given one": 1, "notes without a length given one tick": 1}
+    assert remarks.losses == {
+        "controller changes left out": 1,
+        "pitch bends left out": 1,
+        "aftertouch left out": 1,
+        "lyrics and markers left out": 1,
+        "pedal changes without notes left out": 1,
+        "program changes without notes left out": 1,
+    }
 
 
 def test_a_data_byte_out_of_range_is_clipped(tmp_path):

@@ -67,12 +67,30 @@ def test_metas_short_long_and_exclusive():
         (b"\x00\x90\x3c\x40" + END + b"\xff\xff\xff\xff", "bytes after the end of a track left out"),
         (b"\x00\x90\x3c\x40" + END + b"\x00\x90\x3d\x40" + END, "bytes after the end of a track left out"),
         (b"\x00\x90\xbc\x40" + END, "data bytes over 127 clipped"),
+        (b"\x00\xf8" + b"\x00\x90\x3c\x40" + END, "system bytes left out"),
+        (b"\x00\xf2\x01\x02" + b"\x00\x90\x3c\x40" + END, "system bytes left out"),
     ],
 )
 def test_what_is_mended_is_counted(body, repair):
     remarks = Remarks()
     assert len(rows(body, remarks=remarks)) == 1
     assert remarks.repairs == {repair: 1}
+
+
+@pytest.mark.parametrize("tail", [b"\x00", b"\x00\x00", b"TAG and more", b"ID3tag", bytes(300), b"MTr"])
+def test_bytes_after_the_last_track_are_left_out(tail):
+    remarks = Remarks()
+    events = midi_events.parse(file_of(b"\x00\x90\x3c\x40" + END) + tail, "x.mid", remarks)
+    assert events.data1.tolist() == [60]
+    assert remarks.repairs == {"bytes after the last track left out": 1}
+
+
+@pytest.mark.parametrize("announced", [0, 1])
+def test_tracks_that_the_header_does_not_announce_are_read(announced):
+    remarks = Remarks()
+    bodies = [b"\x00\x90\x3c\x40" + END, b"\x00\x90\x3d\x40" + END]
+    assert midi_events.parse(file_of(*bodies, announced=announced), "x.mid", remarks).data1.tolist() == [60, 61]
+    assert remarks.repairs == {"tracks that the header does not announce": 2 - announced}
 
 
 def test_a_foreign_chunk_is_skipped():
@@ -104,7 +122,7 @@ def test_a_wrong_track_length_is_corrected(length, number):
         (file_of(END, announced=2), "torn in track 2 of 2"),
         (file_of(b"\x00\x90\x3c\x40" + END)[:-5], "torn in track 1 of 1"),
         (file_of(b"\x00\x3c\x40" + END), "without a status"),
-        (file_of(b"\x00\x90\x3c\x40\x00\xf4\x00" + END), "damaged at its byte 4"),
+        (file_of(b"\x00\x90\x3c\x40\x00\xff\x80\x00" + END), "damaged at its byte 4"),
         (file_of(b"\x00\x90\x3c\x40\x00\xff\x01\x7fabc"), "damaged at its byte 4"),
         (file_of(b"\xff\xff\xff\xff\x7f\x90\x3c\x40" + END), "damaged at its byte 0"),
     ],

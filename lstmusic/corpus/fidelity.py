@@ -36,7 +36,7 @@ class Fidelity(NamedTuple):
         duration_error_ms: mean |error| of the notes kept.
         tempi, meters, keys: rows of the Score's maps before its end, the one in force at the start included.
         tempi_lost, meters_lost, keys_lost: of them, what the decoded piece does not have at that moment.
-        max_tempo_error: the largest relative error of the tempi kept.
+        max_tempo_error_ratio: the largest relative error of the tempi kept.
         pedals: changes of the sustain pedal.
         pedals_lost: of them, how many fewer the decoded piece has.
     """
@@ -49,7 +49,7 @@ class Fidelity(NamedTuple):
     duration_error_ms: float = 0.0
     tempi: int = 0
     tempi_lost: int = 0
-    max_tempo_error: float = 0.0
+    max_tempo_error_ratio: float = 0.0
     meters: int = 0
     meters_lost: int = 0
     keys: int = 0
@@ -192,7 +192,7 @@ def _maps(score: Score, decoded: Score, in_seconds: bool, shift: float) -> dict:
         if name == "tempi":
             error = np.abs(rows["us_per_quarter"] / match["us_per_quarter"] - 1)
             kept = error <= TEMPO_TOLERANCE
-            found["max_tempo_error"] = float(error[kept].max(initial=0))
+            found["max_tempo_error_ratio"] = float(error[kept].max(initial=0))
         else:
             fields = [field for field in rows.dtype.names or () if field != "tick"]
             kept = (rows[fields] == match[fields]) & (at >= 0)

@@ -131,7 +131,7 @@ def test_a_rounded_tempo_is_no_error_of_onsets_in_beats():
     decoded = replace(QUARTERS, tempi=table(TEMPO_DTYPE, [0, 3840], [495_000, 400_000]))
     found = compare(score, decoded)
     assert (found.onset_error_ms, found.tempi, found.tempi_lost) == (0, 2, 0)
-    assert found.max_tempo_error == pytest.approx(0.01, rel=0.02)
+    assert found.max_tempo_error_ratio == pytest.approx(0.01, rel=0.02)
 
 
 def test_beats_are_weighed_by_the_tempo_of_the_piece():
@@ -175,10 +175,10 @@ def test_notes_that_the_pedal_held_may_be_long():
 
 
 def test_total_is_weighed_by_notes():
-    first = Fidelity(notes=30, lost=10, onset_error_ms=4, max_onset_error_ms=9, tempi=1, max_tempo_error=0.01)
+    first = Fidelity(notes=30, lost=10, onset_error_ms=4, max_onset_error_ms=9, tempi=1, max_tempo_error_ratio=0.01)
     second = Fidelity(notes=60, added=1, onset_error_ms=8, max_onset_error_ms=8, tempi=2, tempi_lost=1)
     expected = Fidelity(notes=90, lost=10, added=1, onset_error_ms=7, max_onset_error_ms=9, tempi=3, tempi_lost=1)
-    assert fidelity.total([first, second]) == expected._replace(max_tempo_error=0.01)
+    assert fidelity.total([first, second]) == expected._replace(max_tempo_error_ratio=0.01)
     assert fidelity.total([]) == Fidelity()
 
 

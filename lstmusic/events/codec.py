@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections import Counter
+from functools import partial
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from lstmusic.score import Score
 
 
 class Codec(ABC):
-    """One encoding: Score <-> ids.
+    """One encoding: Score <-> ids. What `encode` wrote encodes to itself after decoding, but for MidiTok's tokenizers.
 
     Attributes:
         name: what `encoding=` takes.
@@ -141,7 +143,7 @@ def build(name: str, **options) -> Codec:
         **options: what that codec takes, such as `strikes=False` for `chorale`.
 
     Raises:
-        ConfigError: there is no such encoding, or it has no such option.
+        ConfigError: there is no such encoding, it cannot be used, or it has no such option.
     """
     from lstmusic.events import miditok
     from lstmusic.events.chorale import ChoraleCodec
@@ -149,10 +151,15 @@ def build(name: str, **options) -> Codec:
     from lstmusic.events.metrical import MetricalCodec
     from lstmusic.events.performance import PerformanceCodec
 
-    codecs = {codec.name: codec for codec in (ChoraleCodec, MelodyCodec, MetricalCodec, PerformanceCodec)}
-    if name not in (*codecs, *miditok.NAMES, *miditok.REFUSED):
-        raise ConfigError(f"encoding={name}: expected one of {', '.join((*codecs, *miditok.NAMES))}")
-    try:
-        return codecs[name](**options) if name in codecs else miditok.build(name, **options)
-    except TypeError as error:
-        raise ConfigError(f"encoding={name} with {options}: {error}") from error
+    own = {codec.name: codec for codec in (ChoraleCodec, MelodyCodec, MetricalCodec, PerformanceCodec)}
+    makers = {**own, **{tokenizer: partial(miditok.MidiTokCodec, tokenizer) for tokenizer in miditok.NAMES}}
+    if name in miditok.REFUSED:
+        raise ConfigError(f"encoding.name={name}: {miditok.REFUSED[name]}; expected one of {', '.join(miditok.NAMES)}")
+    if name not in makers:
+        raise ConfigError(f"encoding={name}: expected one of {', '.join(makers)}")
+    known = inspect.signature(makers[name]).parameters
+    for option, value in options.items():
+        if option not in known:
+            expected = f"one of {', '.join(known)}" if known else "none"
+            raise ConfigError(f"encoding.{option}={value}: {name} has no such option, expected {expected}")
+    return makers[name](**options)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstmusic.errors import ConfigError, ReadError, VocabularyError
+from lstmusic.errors import ReadError, VocabularyError
 from lstmusic.events.codec import Codec, followers, histories
 from lstmusic.events.miditok_tokens import LEARNED, NOTE_HEADS, default_text, open_text, text_of
 from lstmusic.score.pedal import folded
@@ -33,6 +33,13 @@ REFUSED = {
 }
 PITCH_KINDS = ("Pitch", "NoteOn", "NoteOff")  # without drums, whose pitches are instruments
 CONTEXT_IDS = 4  # that an n-gram may look back
+CHANGES = (
+    "onsets moved",
+    "durations changed",
+    "velocities changed",
+    "tempi moved or changed",
+    "meters moved or changed",
+)
 
 
 class MidiTokCodec(Codec):
@@ -77,9 +84,11 @@ class MidiTokCodec(Codec):
     def _count_losses(score: Score, decoded: Score, losses: Counter) -> None:
         if len(decoded.notes) == 0:
             raise ReadError("no notes: expected notes that the tokenizer knows")
-        losses["notes left out"] += len(score.notes) - len(decoded.notes)
-        for name in ("tempi", "meters", "keys"):
+        for name in ("notes", "tempi", "meters", "keys"):
             losses[f"{name} left out"] += max(0, len(getattr(score, name)) - len(getattr(decoded, name)))
+        for reason, mine, theirs in zip(CHANGES, _facts(score), _facts(decoded), strict=True):
+            gone = Counter(mine) - Counter(theirs)
+            losses[reason] += gone.total() - max(0, len(mine) - len(theirs))  # what is left out is counted above
 
     def decode(self, ids: np.ndarray) -> Score:
         from miditok import TokSequence
@@ -132,15 +141,18 @@ class MidiTokCodec(Codec):
         return followers(self.contexts(ids)[:, -1], ids)
 
 
-def build(name: str, **options) -> MidiTokCodec:
-    """The codec of one of MidiTok's tokenizers.
-
-    Raises:
-        ConfigError: lstmusic cannot use this one; the message says why.
-    """
-    if name in REFUSED:
-        raise ConfigError(f"encoding.name={name}: {REFUSED[name]}; expected one of {', '.join(NAMES)}")
-    return MidiTokCodec(name, **options)
+def _facts(score: Score) -> tuple[list[tuple], ...]:
+    """What each of CHANGES is told by: of notes a value by pitch, of maps whole rows; times in quarters."""
+    notes, tempi, meters = score.notes, score.tempi, score.meters
+    pitch, quarter = notes["pitch"], score.ticks_per_quarter
+    columns = (
+        (pitch, notes["onset_tick"] / quarter),
+        (pitch, notes["duration_tick"] / quarter),
+        (pitch, notes["velocity"]),
+        (tempi["tick"] / quarter, tempi["us_per_quarter"]),
+        (meters["tick"] / quarter, meters["numerator"], meters["denominator"]),
+    )
+    return tuple(list(zip(*(column.tolist() for column in some), strict=True)) for some in columns)
 
 
 def _to_symusic(score: Score) -> symusic.Score:

@@ -182,4 +182,4 @@ class MidiTokGrammar(Grammar):
         return state["node"] == self._done
 
     def length(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return state["bars"], state["seconds"]
+        return state["bars"].copy(), state["seconds"].copy()  # `advance` works in place

@@ -186,8 +186,12 @@ def test_build_gives_a_codec_back_from_its_name_and_options(codec):
 def test_build_names_what_it_knows():
     with pytest.raises(ConfigError, match="encoding=midi: expected one of chorale, melody, metrical, performance"):
         codecs.build("midi")
-    with pytest.raises(ConfigError, match=r"encoding=performance with .*strikes"):
-        codecs.build("performance", strikes=False)
+    with pytest.raises(
+        ConfigError, match=r"^encoding\.grouped=True: performance has no such option, expected one of pedals$"
+    ):
+        codecs.build("performance", grouped=True)
+    with pytest.raises(ConfigError, match=r"^encoding\.grouped=True: melody has no such option, expected none$"):
+        codecs.build("melody", grouped=True)
 
 
 def test_music_without_a_note_is_a_read_error(codec):

@@ -60,6 +60,8 @@ def test_allowed_features_and_length_agree_in_every_shape(codec, phrase):
         assert np.array_equal(grammar.features(state[k]).columns, features.columns[k])
     bars, seconds = grammar.length(state)
     assert bars.shape == seconds.shape == state.shape
+    assert not np.shares_memory(bars, state)  # `advance` works in place
+    assert not np.shares_memory(seconds, state)
 
 
 def test_what_is_permitted_is_what_is_allowed(codec, random_walk):

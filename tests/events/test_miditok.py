@@ -9,6 +9,7 @@ import pytest
 
 from lstmusic.errors import ConfigError, IllegalSequenceError, ReadError, VocabularyError
 from lstmusic.events import codec as codecs
+from lstmusic.sampling.sampler import Length, SamplingSettings, sample
 from lstmusic.score import Score, midi
 from lstmusic.score.score import METER_DTYPE, NOTE_DTYPE, PEDAL_DTYPE, TEMPO_DTYPE, Track, sorted_notes, table
 
@@ -98,11 +99,37 @@ def test_what_a_tokenizer_leaves_out_is_counted(score_of):
     codec = codecs.build("REMI")
     score = score_of([(0, 480, 60, 80, 0), (0, 480, 5, 80, 0)], key=(0, False))
     codec.encode(score, losses := Counter())
-    assert dict(+losses) == {"notes left out": 1, "keys left out": 1}
+    changed = {"velocities changed": 1, "tempi moved or changed": 1}  # to 79, and to 121.29 qpm
+    assert dict(+losses) == {"notes left out": 1, "keys left out": 1, **changed}
     with pytest.raises(ReadError, match="no notes: expected notes that the tokenizer knows"):
         codec.encode(score_of([(0, 480, 5, 80, 0)]))
     with pytest.raises(ReadError, match="no notes"):
         codec.encode(Score(np.zeros(0, NOTE_DTYPE), ()))
+
+
+@pytest.mark.parametrize("name", ["REMI", "TSD", "MIDILike", "CPWord"])
+def test_what_a_tokenizer_moves_is_counted(score_of, name):
+    rows = [(0, 480, 60, 79, 0), (490, 480, 62, 80, 0), (960, 490, 64, 79, 0), (1440, 480, 65, 79, 0)]
+    codecs.build(name).encode(score_of(rows, meter=(5, 16)), losses := Counter())
+    moved = {"onsets moved": 1, "durations changed": 1, "velocities changed": 1}
+    maps = {"tempi moved or changed": 1, "meters moved or changed": 1}
+    assert dict(+losses) == moved | maps
+
+
+@pytest.mark.parametrize("name", ["TSD", "MIDILike", "Structured"])  # an untrained model seldom writes REMI's bars
+def test_songs_are_as_long_as_asked(tiny_model, name):
+    codec = codecs.build(name)
+    model = tiny_model(codec)
+    for field, asked, most in (("bars", 2, 6), ("bars", 12, 16), ("seconds", 3, 20), ("seconds", 40, 60)):
+        generators, length = [np.random.default_rng(seed) for seed in range(2)], Length(**{field: asked})
+        for song in sample(model, codec.grammar, generators, settings=SamplingSettings(), length=length):
+            bars, seconds = codec.grammar.length(codec.grammar.trajectory(song.ids)[-1])
+            assert asked - 1e-6 <= {"bars": bars, "seconds": seconds}[field] <= most
+
+
+def test_what_length_returns_is_no_view_of_the_state(tokens):
+    state = tokens.grammar.start(2)
+    assert not any(np.shares_memory(part, state) for part in tokens.grammar.length(state))
 
 
 def test_the_pedal_is_folded_into_durations(score_of):
@@ -242,6 +269,13 @@ def test_a_model_folder_needs_no_file(learned):
 def test_what_cannot_be_used_is_refused_with_the_reason(name):
     with pytest.raises(ConfigError, match=f"^encoding.name={name}: .*; expected one of REMI, MIDILike, TSD"):
         codecs.build(name)
+
+
+def test_an_option_that_no_tokenizer_has_is_named():
+    with pytest.raises(
+        ConfigError, match=r"^encoding\.grouped=True: TSD has no such option, expected one of tokenizer$"
+    ):
+        codecs.build("TSD", grouped=True)
 
 
 def test_a_file_that_is_no_tokenizer_for_this(tmp_path, learned):

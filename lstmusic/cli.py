@@ -101,7 +101,13 @@ def _sweep(command: str, arguments: list[str]) -> int:
     if wrong := config.problem(command, typed):
         raise wrong
     # no files of Hydra's own in a run's folder: it has to be empty, and the command writes its configuration there
-    sys.argv = [f"lstmusic {command}", "--multirun", *typed, "hydra.output_subdir=null", "hydra/job_logging=none"]
+    sys.argv = [
+        f"lstmusic {command}",
+        "--multirun",
+        *config.chosen(command, typed),
+        "hydra.output_subdir=null",
+        "hydra/job_logging=none",
+    ]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to `main`, which says them in one line
     try:
         hydra.main(version_base="1.3", config_path=str(config.conf_folder()), config_name=command)(task)()

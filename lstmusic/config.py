@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from types import NoneType
+from typing import Any, NamedTuple, TypeVar, cast, get_args, get_type_hints
 
 from lstmusic.errors import ConfigError
 from lstmusic.schema import SCHEMAS, suggestion
@@ -50,17 +52,23 @@ def compose(command: str, overrides: list[str]) -> Request:
 
     if wrong := problem(command, overrides):
         raise wrong
-    with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        try:
-            typed = [as_typed(override) for override in overrides]
+    try:
+        with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3"):
+            typed = [as_typed(override) for override in chosen(command, overrides)]
             whole = hydra.compose(command, typed, return_hydra_config=True)
             folder = Path(whole.hydra.run.dir)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise explain(command, overrides, error) from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(command, overrides, error) from error
     plain = OmegaConf.to_container(
         OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"]), resolve=True
     )
     return checked(command, plain, folder, list(overrides))
+
+
+def chosen(command: str, overrides: list[str]) -> list[str]:
+    """The overrides without those that leave a group empty which may be: Hydra knows no empty choice."""
+    empty = {f"{group}={nothing}" for group in optional_groups(command) for nothing in ("", "null")}
+    return [override for override in overrides if override not in empty]
 
 
 def as_typed(override: str) -> str:
@@ -89,6 +97,7 @@ def checked(command: str, plain: Any, folder: Path, overrides: list[str]) -> Req
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    settle(SCHEMAS[command], plain)
     try:
         typed = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SCHEMAS[command]), plain))
     except OmegaConfBaseException as error:
@@ -99,6 +108,23 @@ def checked(command: str, plain: Any, folder: Path, overrides: list[str]) -> Req
         wanted = f"expected {expected.group(1).lower()}" if expected else str(error).splitlines()[0]
         raise ConfigError(f"{error.full_key}={value}: {wanted}") from error
     return Request(typed, folder, plain, overrides)
+
+
+def settle(schema: type, plain: dict[str, Any], prefix: str = "") -> None:
+    """Make empty values of optional keys null, in place, and check truth values: OmegaConf takes any number for one.
+
+    Raises:
+        ConfigError: a value is neither true nor false where one of them is expected.
+    """
+    for key, hint in get_type_hints(schema).items():
+        kinds, value = get_args(hint) or (hint,), plain.get(key)
+        section = next((kind for kind in kinds if is_dataclass(kind)), None)
+        if isinstance(value, dict) and section:
+            settle(cast(type, section), value, f"{prefix}{key}.")
+        elif value == "" and NoneType in kinds:
+            plain[key] = None
+        elif bool in kinds and key in plain and not isinstance(value, bool | NoneType):
+            raise ConfigError(f"{prefix}{key}={value}: expected true or false")
 
 
 def typed(schema: type[T], plain: dict[str, Any]) -> T:
@@ -128,7 +154,22 @@ def _of_a_section(command: str, plain: dict[str, Any]) -> ConfigError:
 
 def explain(command: str, overrides: list[str], error: Exception) -> ConfigError:
     """The one line that says what is wrong with the overrides."""
-    return problem(command, overrides) or ConfigError(str(error).splitlines()[0])
+    if wrong := problem(command, overrides):
+        return wrong
+    line = str(error).splitlines()[0]
+    refused = re.match(r"Could not override '((\w+)\.\w+)'", line)
+    return _of_another_choice(command, overrides, *refused.groups()) if refused else ConfigError(line)
+
+
+def _of_another_choice(command: str, overrides: list[str], key: str, group: str) -> ConfigError:
+    """The word about a key that the choice of its group does not have, though another choice of it does."""
+    came = next((override for override in overrides if override.split("=")[0] == key), key)
+    try:
+        section = compose(command, [override for override in overrides if override != came]).plain[group]
+    except ConfigError:  # a sweep over choices
+        return ConfigError(f"{came}: not a key of every {group} that was asked for")
+    own = ", ".join(f"{group}.{name}" for name in section if name != "name") or "none"
+    return ConfigError(f"{came}: not a key of {group} {section['name']}, expected one of its own: {own}")
 
 
 def problem(command: str, overrides: list[str]) -> ConfigError | None:
@@ -140,7 +181,12 @@ def problem(command: str, overrides: list[str]) -> ConfigError | None:
         key = key.split("@")[0]
         if "=" not in override and not override.startswith("~"):
             return ConfigError(f"{override}: expected key=value")
-        if key in groups and not set(value.split(",")) <= {*groups[key], "null"}:
+        may_be_empty = key in groups and key in optional_groups(command)
+        if (
+            key in groups
+            and not set(value.split(",")) <= {*groups[key]}
+            and not (may_be_empty and value in ("", "null"))
+        ):
             return ConfigError(
                 f"{key}={value}: expected one of {', '.join(groups[key])}{suggestion(value, groups[key])}"
             )
@@ -164,6 +210,11 @@ def groups_of(command: str) -> list[tuple[str, str, str]]:
     """
     text = (conf_folder() / f"{command}.yaml").read_text()
     return re.findall(r"^  [-#] (\w+): (\w+)  # (.*)$", text, re.M)
+
+
+def optional_groups(command: str) -> list[str]:
+    """The groups of a command that may be left empty."""
+    return [group for group, default, _ in groups_of(command) if default == "null"]
 
 
 def known_keys(command: str) -> tuple[list[str], dict[str, list[str]]]:

@@ -1,13 +1,17 @@
 """The command line itself: help, dispatch, exit codes, and every file of conf/."""
 
 import re
+from dataclasses import is_dataclass
 from pathlib import Path
+from types import NoneType
+from typing import get_args, get_type_hints
 
 import pytest
 import yaml
 
 from lstmusic import __version__, cli, config
 from lstmusic.cli import COMMANDS, command_help, main
+from lstmusic.schema import suggestion
 
 CONF = config.conf_folder()
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
@@ -98,6 +102,58 @@ def test_evaluate_takes_any_data(data):
 )
 def test_a_path_may_be_spelt_in_any_way(value):
     assert config.compose("generate", [f"primer={value}"]).config.primer == value
+
+
+def optional_keys(schema, prefix=""):
+    """Every key of a schema that may be null, and every section."""
+    for key, hint in get_type_hints(schema).items():
+        section = next((kind for kind in get_args(hint) or (hint,) if is_dataclass(kind)), None)
+        if section and not str(hint).startswith("list"):
+            yield from optional_keys(section, f"{prefix}{key}.")
+        elif NoneType in get_args(hint):
+            yield f"{prefix}{key}"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_empty_value_of_an_optional_key_is_null(command):
+    keys = set(optional_keys(config.SCHEMAS[command])) & set(config.known_keys(command)[0])
+    for key in keys:
+        group = key.split(".")[0]
+        if group == "trainer" and command == "prepare":  # belongs to train
+            continue
+        if group in ("encoding", "trainer") and command in config.OWN_ENCODING:
+            continue
+        if group == "data" and command == "evaluate":  # only beside a data set
+            continue
+        needed = {"encoding.grouped": ["encoding=metrical"], "encoding.pedals": ["encoding=performance"]}
+        needed |= {"encoding.tokenizer": ["encoding=miditok"], "trainer.max_minutes": ["trainer.max_steps=1"]}
+        value = config.compose(command, [*needed.get(key, []), f"{key}="]).plain
+        for part in key.split("."):
+            value = value[part]
+        assert value is None, key
+    assert bool(keys) == (command not in ("listen", "doctor"))
+
+
+def test_an_empty_optional_group_is_none():
+    for value in ("", "null"):
+        assert config.compose("evaluate", [f"data={value}"]).config.data is None
+        assert config.compose("train", [f"experiment={value}"]).config.data.name == "bach"
+
+
+@pytest.mark.parametrize(
+    ("word", "choices", "found"),
+    [
+        ("jbs16", ["bach", "jsb16"], "jsb16"),
+        ("bahc", ["bach", "jsb16"], "bach"),
+        ("max_minutes", ["seed", "trainer.max_minutes"], "trainer.max_minutes"),
+        ("trainer.hidden_size", ["model.embedding_size", "model.hidden_size"], "model.hidden_size"),
+        ("data.nam", ["encoding.name", "data.name"], "data.name"),
+        ("nope", ["encoding", "fidelity", "copies", "leak"], None),
+        ("filters.nope", ["filters.min_notes", "filters.duplicates"], None),
+    ],
+)
+def test_only_what_is_near_is_suggested(word, choices, found):
+    assert suggestion(word, choices) == (f"; did you mean {found}?" if found else "")
 
 
 def test_what_was_typed_is_kept():

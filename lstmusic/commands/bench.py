@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +17,7 @@ from lstmusic.config import Request
 from lstmusic.corpus import sources
 from lstmusic.corpus.folders import as_file
 from lstmusic.corpus.pieces import PieceRef
-from lstmusic.errors import ConfigError
+from lstmusic.errors import ConfigError, ReadError
 from lstmusic.schema import BenchConfig, one_of
 
 Rows = list[dict[str, Any]]
@@ -29,24 +29,34 @@ def run(request: Request) -> dict[str, Any]:
     """Measure one table; the report."""
     config: BenchConfig = request.config
     one_of("table", config.table, tuple(TABLES))
-    measure, packages = TABLES[config.table]
-    console = Console()
-    rows = measure(config, console)
+    table, console = TABLES[config.table], Console()
+    pieces = _pieces(config)
     folder = output.open_folder(request)
+    with ExitStack() as own:
+        files, left_out = _readable(pieces, own)
+        if left_out:
+            first = ": ".join(left_out[0])
+            console.print(f"{len(left_out)} of {len(pieces)} files left out: {first}", markup=False, highlight=False)
+        if not files:
+            raise ConfigError(f"data={config.data.name}: none of {len(pieces)} files can be read, expected MIDI files")
+        bar = own.enter_context(Progress(console=console, transient=True))
+        task = bar.add_task("files", total=len(files))
+        rows = table.run(files, on_progress=lambda done: bar.advance(task, done))
     show(f"table={config.table}", rows, console)
-    return output.write_report(folder, "bench", request, {"rows": rows, "machine": machine.describe(packages)})
+    results = {"rows": rows, "files": len(files), "left_out": left_out, "machine": machine.describe(table.PACKAGES)}
+    return output.write_report(folder, "bench", request, results)
 
 
-def _of_files(table: ModuleType) -> Callable[[BenchConfig, Console], Rows]:
-    """A table whose module has `run(files, on_progress)`, over the files of the data."""
-
-    def measure(config: BenchConfig, console: Console) -> Rows:
-        with ExitStack() as own, Progress(console=console, transient=True) as bar:
-            files = [own.enter_context(as_file(piece)) for piece in _pieces(config)]  # members of archives as files
-            task = bar.add_task("files", total=len(files))
-            return table.run(files, on_progress=lambda done: bar.advance(task, done))
-
-    return measure
+def _readable(pieces: list[PieceRef], own: ExitStack) -> tuple[list[Path], list[tuple[str, str]]]:
+    """The files of pieces (`own` holds those of archives' members), and each that cannot be read, with the reason."""
+    files, left_out = list[Path](), list[tuple[str, str]]()
+    for piece in pieces:
+        try:
+            sources.read_piece(piece)
+            files.append(own.enter_context(as_file(piece)))
+        except ReadError as error:
+            left_out.append((piece.name, str(error).removeprefix(f"{piece.name}: ")))
+    return files, left_out
 
 
 def _pieces(config: BenchConfig) -> list[PieceRef]:
@@ -80,9 +90,5 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-TABLES: dict[str, tuple[Callable[[BenchConfig, Console], Rows], tuple[str, ...]]] = {
-    "encoding": (_of_files(encoding), encoding.PACKAGES),
-    "fidelity": (_of_files(fidelity), fidelity.PACKAGES),
-    "copies": (_of_files(copies), copies.PACKAGES),
-    "leak": (_of_files(leak), leak.PACKAGES),
-}
+# each a module with `run(files, on_progress)` and PACKAGES
+TABLES: dict[str, ModuleType] = {"encoding": encoding, "fidelity": fidelity, "copies": copies, "leak": leak}

@@ -32,9 +32,23 @@ def open_corpus(
     jobs: int,
     seed: int,
     console: Console,
+    others: Counter | None = None,
 ) -> Corpus:
-    """Find, prepare (or open from the cache) and summarise a corpus; see `corpus.store.prepare` for what it raises."""
+    """Find, prepare (or open from the cache) and summarise a corpus.
+
+    Args:
+        data, encoding, options, filters, limits, parallel, jobs, seed: see `corpus.store.prepare`, also for what it raises.
+        console: where progress and the summary are shown.
+        others: gathers how many files of other kinds stand beside the music, by suffix.
+    """
     source = sources.find(data)
+    if source.others:
+        kinds = ", ".join(f"{suffix} {count:,}" for suffix, count in sorted(source.others.items()))
+        console.print(
+            f"{sum(source.others.values()):,} files of other kinds not read ({kinds})", markup=False, highlight=False
+        )
+    if others is not None:
+        others.update(source.others)
     with _progress(data.name, len(source.pieces), console) as advance:
         corpus = store.prepare(
             source,
@@ -118,5 +132,6 @@ def reasons(skipped: list[list[str]]) -> Counter:
     kinds: Counter = Counter()
     for _, reason in skipped:
         kind = re.sub(r"(duplicate of) .*", r"\1 another", reason)
-        kinds[re.sub(r"\d[\d.,]*", "N", re.sub(r"b?(['\"]).*?\1", "…", kind))] += 1
+        kind = re.sub(r"(damaged after|left there at) .*|(a link to) .*(, expected)", r"\1\2 …\3", kind)
+        kinds[re.sub(r"\d+(?:[.,]\d+)*", "N", re.sub(r"b?(['\"]).*?\1", "…", kind))] += 1
     return kinds

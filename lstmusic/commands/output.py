@@ -11,6 +11,8 @@ from lstmusic.config import Request
 from lstmusic.errors import OutputError
 from lstmusic.files import whole
 
+CONFIGURATION = ("config.yaml", "overrides.yaml")
+
 
 def open_folder(request: Request) -> Path:
     """Make the run's folder and write its composed configuration there. A second run in the same second gets `-2`.
@@ -22,7 +24,9 @@ def open_folder(request: Request) -> Path:
     given = any(override.startswith("hydra.run.dir=") for override in request.overrides)
     number = 1
     try:
-        while folder.exists() and any(folder.iterdir()):
+        while folder.exists() and (inside := {file.name for file in folder.iterdir()}):
+            if given and inside <= {*CONFIGURATION}:  # of a run that stopped before it wrote anything
+                break
             if given:
                 raise OutputError(f"hydra.run.dir={folder}: holds files already, expected a new or empty folder")
             number += 1

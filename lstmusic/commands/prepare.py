@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +13,8 @@ from rich.table import Table
 from lstmusic.commands import output
 from lstmusic.commands.corpora import open_corpus, reasons, show_verdicts
 from lstmusic.config import Request
+from lstmusic.corpus import sources
+from lstmusic.events import codec as codecs
 from lstmusic.schema import PrepareConfig
 
 
@@ -19,7 +22,14 @@ def run(request: Request) -> dict[str, Any]:
     """Prepare a corpus; the report."""
     config: PrepareConfig = request.config
     console = Console()
+    if config.data.name == "folder":
+        sources.check_path(config.data.path)
+    codecs.build(
+        config.encoding.name, **config.encoding.options()
+    )  # one that cannot be made is refused before any work
+    folder = output.open_folder(request)
     started = time.monotonic()
+    others = Counter[str]()
     corpus = open_corpus(
         config.data,
         config.encoding.name,
@@ -30,9 +40,9 @@ def run(request: Request) -> dict[str, Any]:
         jobs=config.jobs,
         seed=config.seed,
         console=console,
+        others=others,
     )
     wall_s = time.monotonic() - started
-    folder = output.open_folder(request)
     shutil.copyfile(corpus.folder / "files.csv", folder / "files.csv")
     show_verdicts(corpus, console)
     show_fidelity(corpus.manifest["fidelity"], console)
@@ -41,6 +51,7 @@ def run(request: Request) -> dict[str, Any]:
         "corpus": str(corpus.folder),
         "sha256": manifest["sha256"],
         **{name: manifest[name] for name in ("files", "used", "repaired", "families", "repairs", "losses", "fidelity")},
+        "others": dict(others),
         "skipped": len(manifest["skipped"]),
         "reasons": dict(reasons(manifest["skipped"]).most_common()),
         "splits": corpus.counts(),

@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -60,7 +61,8 @@ def folder(path: str | Path | None, cache: str | Path = "data/prepared") -> Sour
     """
     root = check_path(path)
     alone, absolute = not root.is_dir(), os.path.abspath(root)  # workers may stand elsewhere
-    found = [_Found(root.name, absolute)] if alone else sorted(_walk(absolute))
+    others = Counter[str]()
+    found = [_Found(root.name, absolute)] if alone else sorted(_walk(absolute, others))
     if not found:
         raise EmptyCorpusError(f"data.path={shown(str(root))}: no file ends in {', '.join(KNOWN_SUFFIXES)}")
     digest = hashlib.sha256()
@@ -78,7 +80,7 @@ def folder(path: str | Path | None, cache: str | Path = "data/prepared") -> Sour
             refs += in_archive(place, sha256, cache, name, prefix="" if alone else f"{name}/")
         else:
             refs += music(PieceRef(name, "", place))
-    return Source(with_unique_names(refs), digest.hexdigest())
+    return Source(with_unique_names(refs), digest.hexdigest(), others)
 
 
 def in_archive(place: str | Path, sha256: str, cache: str | Path, name: str, prefix: str = "") -> list[PieceRef]:
@@ -159,8 +161,11 @@ def _not_music(name: str) -> str:
     return "a macOS resource fork, not music" if last.startswith("._") or "__MACOSX" in folders else ""
 
 
-def _walk(root: str) -> Iterator[_Found]:
-    """What is called like music or an archive below a folder; each folder once, real ones before those behind links."""
+def _walk(root: str, others: Counter[str]) -> Iterator[_Found]:
+    """What is called like music or an archive below a folder; each folder once, real ones before those behind links.
+
+    Other files are counted in `others`, by suffix.
+    """
     seen: set[tuple[int, int]] = set()
     folders, links = [("", root)], list[tuple[str, str]]()
     while folders or links:
@@ -182,6 +187,8 @@ def _walk(root: str) -> Iterator[_Found]:
                 yield _Found(name, child.path, reason)
             elif called_music:
                 yield _Found(name, child.path)
+            elif not _not_a_file(child):
+                others[shown(PurePosixPath(child.name).suffix.lower()) or "without a suffix"] += 1
             if child.is_dir(follow_symlinks=False):
                 folders.append((name, child.path))
             elif child.is_symlink() and os.path.isdir(child.path):

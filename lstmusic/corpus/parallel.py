@@ -90,7 +90,7 @@ def _on_ray(function: Callable[[Any], Any], items: Sequence, jobs: int, address:
             ray.init(address, log_to_driver=False)
         elif mine:
             ray.init(num_cpus=jobs if jobs > 0 else None, include_dashboard=False, log_to_driver=False)
-    except ConnectionError as error:
+    except (ConnectionError, ValueError) as error:
         raise ConfigError(f"parallel.address={address}: no Ray cluster answers there") from error
     try:
         with Pool(jobs if jobs > 0 else None) as pool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from lstmusic.corpus.members import Member
@@ -36,10 +38,15 @@ class PieceRef(NamedTuple):
 
 
 class Source(NamedTuple):
-    """The pieces of a corpus, and a fingerprint that changes when any of their bytes do."""
+    """The pieces of a corpus, a fingerprint that changes when any of their bytes do, and what else there was.
+
+    Attributes:
+        others: how many files of other kinds stand beside them, by suffix; they do not change the fingerprint.
+    """
 
     pieces: list[PieceRef]
     fingerprint: str
+    others: Mapping[str, int] = MappingProxyType({})
 
 
 def shown(text: str) -> str:

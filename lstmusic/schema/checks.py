@@ -7,6 +7,8 @@ import math
 
 from lstmusic.errors import ConfigError
 
+NEAR = 0.75  # two of eight letters may differ
+
 
 def at_least(key: str, value: float, lowest: float) -> None:
     """Raise ConfigError where a value is too small."""
@@ -27,6 +29,14 @@ def one_of(key: str, value: str, choices: tuple[str, ...] | list[str]) -> None:
 
 
 def suggestion(word: str, choices: list[str] | tuple[str, ...]) -> str:
-    """`; did you mean X?`, or nothing where no choice is near."""
-    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""
+    """`; did you mean X?`, or nothing where no choice is near; of a key in a group its own name has to be near."""
+    near = [choice for choice in choices if _likeness(_own_name(word), _own_name(choice)) >= NEAR]
+    return f"; did you mean {max(near, key=lambda choice: _likeness(word, choice))}?" if near else ""
+
+
+def _own_name(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def _likeness(word: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, word, other).ratio()

@@ -86,6 +86,10 @@ class ParallelConfig:
 
     def __post_init__(self) -> None:
         one_of("parallel.backend", self.backend, BACKENDS)
+        if self.address and self.backend == "loky":
+            raise ConfigError(
+                f"parallel.address={self.address}: belongs to ray and dask, came with parallel.backend=loky"
+            )
 
 
 @dataclass

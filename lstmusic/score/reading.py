@@ -8,7 +8,7 @@ from lstmusic.errors import MissingFileError, ReadError
 from lstmusic.score.files import decoded, read_bytes
 from lstmusic.score.score import Score
 
-MIDI_SUFFIXES = (".mid", ".midi")
+MIDI_SUFFIXES = (".mid", ".midi", ".kar")
 ABC_SUFFIX = ".abc"
 NOTATION_SUFFIXES = (".mxl", ".musicxml", ".xml", ABC_SUFFIX, ".krn")
 

@@ -1,5 +1,7 @@
 """`lstmusic bench`: a table on the screen, its rows and the machine in the report."""
 
+import shutil
+
 import pytest
 
 from lstmusic.benchmarks import encoding
@@ -27,6 +29,11 @@ def test_the_report_and_the_screen_show_the_rows(taken, music, tmp_path, report_
     assert "12,345,678" in out
     assert "× miditok" in out
     assert [path.name for path in taken] == [f"piece-{k}.mid" for k in range(8)]
+
+
+def test_no_number_of_pieces_is_all(taken, music, tmp_path):
+    assert main(["bench", "data=folder", f"data.path={music}", "pieces=", f"hydra.run.dir={tmp_path}/run"]) == 0
+    assert len(taken) == 8
 
 
 def test_pieces_are_drawn_evenly(taken, music, tmp_path):
@@ -57,9 +64,30 @@ def test_a_missing_peer_leaves_nothing(refused, music, tmp_path, monkeypatch):
         raise ConfigError("miditok: not installed; pip install 'lstmusic[bench]'")
 
     monkeypatch.setattr(encoding, "contenders", missing)
-    line = refused("bench", "data=folder", f"data.path={music}", f"hydra.run.dir={tmp_path}/run")
-    assert "pip install 'lstmusic[bench]'" in line
-    assert not (tmp_path / "run").exists()
+    for _ in range(2):  # the first try does not block the second
+        line = refused("bench", "data=folder", f"data.path={music}", f"hydra.run.dir={tmp_path}/run")
+        assert "pip install 'lstmusic[bench]'" in line
+
+
+def test_an_output_folder_that_holds_files_is_refused_before_any_work(taken, refused, music, tmp_path):
+    line = refused("bench", "data=folder", f"data.path={music}", f"hydra.run.dir={music}")
+    assert f"hydra.run.dir={music}: holds files already" in line
+    assert not taken
+
+
+def test_files_that_cannot_be_read_are_left_out_and_counted(music, tmp_path, report_of, refused, capsys):
+    folder = shutil.copytree(music, tmp_path / "music")
+    (folder / "piece-3.mid").write_text("<html>")
+    (folder / "piece-5.mid").write_bytes((folder / "piece-4.mid").read_bytes()[:-50])
+    request = ["bench", "table=copies", "data=folder", f"data.path={folder}"]
+    assert main([*request, f"hydra.run.dir={tmp_path}/run"]) == 0
+    report = report_of(tmp_path / "run")
+    assert (report["files"], [name for name, _ in report["left_out"]]) == (6, ["piece-3.mid", "piece-5.mid"])
+    assert all(row["pieces"] == 6 for row in report["rows"])
+    assert "2 of 8 files left out: piece-3.mid: begins with" in capsys.readouterr().out
+    for file in folder.iterdir():
+        file.write_text("<html>")
+    assert "none of 8 files can be read" in refused(*request, f"hydra.run.dir={tmp_path}/other")
 
 
 @pytest.mark.parametrize("table", ["fidelity", "copies", "leak"])
@@ -71,4 +99,4 @@ def test_tables_of_files(table, music, tmp_path, report_of, capsys):
 
 
 def test_every_table_has_its_packages():
-    assert all("lstmusic" in packages for _, packages in bench.TABLES.values())
+    assert all("lstmusic" in table.PACKAGES for table in bench.TABLES.values())

@@ -44,6 +44,30 @@ WRONG = {
     "soundfont": (["generate", "render.soundfont=no.sf2"], "render.soundfont=no.sf2: no such file", ".sf2"),
     "resume": (["train", "resume=nowhere"], "resume=nowhere: no checkpoints/last.ckpt there"),
     "init_from": (["train", "init_from=nowhere"], "checkpoint=nowhere: expected a bundled model"),
+    "far command": (["nope"], "command=nope: expected one of generate"),
+    "truth": (["generate", "render.wav=7"], "render.wav=7: expected true or false"),
+    "truth of an option": (
+        ["prepare", "encoding=performance", "encoding.pedals=7"],
+        "encoding.pedals=7: expected true or false",
+    ),
+    "option of another encoding": (
+        ["train", "encoding=melody", "encoding.pedals=true"],
+        "encoding.pedals=true: not a key of encoding melody, expected one of its own: none",
+    ),
+    "option of no encoding of a data set": (
+        ["prepare", "data=folder", "encoding.grouped=true"],
+        "encoding.grouped=true: not a key of encoding performance, expected one of its own: encoding.pedals",
+    ),
+    "sweep over encodings": (
+        ["train", "-m", "encoding=melody,performance", "encoding.pedals=true", "hydra.sweep.dir=."],
+        "encoding.pedals=true: not a key of every encoding",
+    ),
+    "address": (
+        ["prepare", "parallel.address=x"],
+        "parallel.address=x: belongs to ray and dask, came with parallel.backend=loky",
+    ),
+    "empty group": (["train", "data="], "data=: expected one of bach"),
+    "empty number": (["generate", "songs="], "songs=: expected integer"),
     "sweep": (["generate", "-m", "song=1,2"], "'song'", "did you mean songs?"),
 }
 
@@ -55,6 +79,11 @@ def test_a_wrong_request_stops_before_any_work(case, refused, tmp_path, monkeypa
     line = refused(*arguments)
     assert all(word in line for word in words), line
     assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_over_an_option_of_another_encoding(refused, tmp_path):
+    sweep = ("encoding=melody", "encoding.pedals=true,false", f"hydra.sweep.dir={tmp_path}")
+    assert "encoding.pedals=true,false: not a key of encoding melody" in refused("train", "-m", *sweep)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device here")

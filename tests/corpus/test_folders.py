@@ -36,6 +36,26 @@ def test_a_folder_gives_its_music_files_in_order(midi_folder):
     assert [len(sources.read_piece(ref).notes) for ref in source.pieces] == [32, 32, 32, 4]
 
 
+def test_files_of_other_kinds_are_counted_and_change_nothing(midi_folder):
+    folder = midi_folder(2)
+    before = folders.folder(folder)
+    for name in ("a.txt", "inner/b.TXT", "README", ".hidden", "c.pdf"):
+        (folder / name).write_text("no music")
+    (folder / "d.txt").mkdir()
+    (folder / "e.txt").symlink_to(folder / "nowhere")
+    assert not before.others
+    source = folders.folder(folder)
+    assert source.others == {".txt": 2, ".pdf": 1, "without a suffix": 2}
+    assert source._replace(others=before.others) == before
+
+
+def test_karaoke_is_midi(midi_folder):
+    folder = midi_folder(1)
+    (folder / "inner" / "song 0.mid").rename(folder / "song.kar")
+    (ref,) = folders.folder(folder).pieces
+    assert (ref.kind, len(sources.read_piece(ref).notes)) == ("midi", 32)
+
+
 def test_the_fingerprint_follows_names_and_bytes(midi_folder):
     folder = midi_folder(2)
     first = folders.folder(folder).fingerprint
@@ -50,7 +70,7 @@ def test_a_place_that_is_missing_or_holds_no_music_is_named(tmp_path):
     with pytest.raises(MissingFileError, match=r"data\.path=.*nowhere: no such folder"):
         folders.folder(tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("no music")
-    with pytest.raises(EmptyCorpusError, match=r"data\.path=.*: no file ends in \.mid, \.midi, \.mxl"):
+    with pytest.raises(EmptyCorpusError, match=r"data\.path=.*: no file ends in \.mid, \.midi, \.kar, \.mxl"):
         folders.folder(tmp_path)
     with pytest.raises(ConfigError, match=r"data\.path=.*notes\.txt: expected a folder, or a file that ends in \.mid"):
         folders.folder(tmp_path / "notes.txt")
@@ -169,7 +189,7 @@ def test_archives_among_files_are_read_in_place(midi_folder, phrase, tmp_path):
         "songs.zip/tunes.abc#2",
     ]
     assert reasons(source) == {
-        "photos.zip": "no file in it ends in .mid, .midi, .mxl, .musicxml, .xml, .abc, .krn",
+        "photos.zip": "no file in it ends in .mid, .midi, .kar, .mxl, .musicxml, .xml, .abc, .krn",
         "songs.zip/__MACOSX/deep/._a.mid": "a macOS resource fork, not music",
         "songs.zip/inner.zip": "an archive inside an archive, expected music",
     }

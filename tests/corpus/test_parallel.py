@@ -89,3 +89,10 @@ def test_an_address_without_a_cluster_is_named():
         address = f"tcp://127.0.0.1:{nobody.getsockname()[1]}"
     with pytest.raises(ConfigError, match=f"parallel.address={address}: no Dask cluster"):
         list(parallel.run(DOUBLED, [1, 2], ParallelConfig("dask", address), 2))
+
+
+def test_an_address_that_is_none_is_named(monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(ConfigError, match=r"^parallel\.address=nonsense: no Ray cluster"):
+        list(parallel.run(DOUBLED, [1, 2], ParallelConfig("ray", "nonsense"), 2))

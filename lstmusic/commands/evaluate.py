@@ -34,6 +34,7 @@ def run(request: Request) -> dict[str, Any]:
     facts = model.folder.facts
     own = configs.typed(DataConfig, facts["data"])
     data = config.data or own
+    folder = output.open_folder(request)
     corpus = open_corpus(
         data,
         model.codec.name,
@@ -45,7 +46,6 @@ def run(request: Request) -> dict[str, Any]:
     )
     if (data.name, data.path, data.subset) == (own.name, own.path, own.subset):
         corpus.split_as(model.folder.split)
-    folder = output.open_folder(request)
     started = time.monotonic()
     results = measure(model.model, corpus, config.split)
     results |= {"checkpoint": model.name, "data": data.name, "split": config.split}

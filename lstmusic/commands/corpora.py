@@ -15,10 +15,34 @@ from rich.text import Text
 
 from lstmusic.corpus import sources, store
 from lstmusic.corpus.store import Corpus
-from lstmusic.schema import DataConfig, FiltersConfig, LimitsConfig, ParallelConfig
+from lstmusic.events import codec as codecs
+from lstmusic.schema import DataConfig, FiltersConfig, LimitsConfig, ParallelConfig, PrepareConfig, TrainConfig
 
 REASONS_SHOWN = 5
 SECONDS_BETWEEN_LINES = 15.0  # of progress, where the output is no terminal
+
+
+def check_request(config: PrepareConfig | TrainConfig) -> None:
+    """Raise what can be refused before any work: a folder that is not there, an encoding that cannot be made."""
+    if config.data.name == "folder":
+        sources.check_path(config.data.path)
+    codecs.build(config.encoding.name, **config.encoding.options())
+
+
+def requested_corpus(config: PrepareConfig | TrainConfig, console: Console, others: Counter | None = None) -> Corpus:
+    """The corpus that a request asks for; see `open_corpus`."""
+    return open_corpus(
+        config.data,
+        config.encoding.name,
+        config.encoding.options(),
+        filters=config.filters,
+        limits=config.limits,
+        parallel=config.parallel,
+        jobs=config.jobs,
+        seed=config.seed,
+        console=console,
+        others=others,
+    )
 
 
 def open_corpus(

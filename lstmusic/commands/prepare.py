@@ -11,10 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lstmusic.commands import output
-from lstmusic.commands.corpora import open_corpus, reasons, show_verdicts
+from lstmusic.commands.corpora import check_request, reasons, requested_corpus, show_verdicts
 from lstmusic.config import Request
-from lstmusic.corpus import sources
-from lstmusic.events import codec as codecs
 from lstmusic.schema import PrepareConfig
 
 
@@ -22,26 +20,11 @@ def run(request: Request) -> dict[str, Any]:
     """Prepare a corpus; the report."""
     config: PrepareConfig = request.config
     console = Console()
-    if config.data.name == "folder":
-        sources.check_path(config.data.path)
-    codecs.build(
-        config.encoding.name, **config.encoding.options()
-    )  # one that cannot be made is refused before any work
+    check_request(config)
     folder = output.open_folder(request)
     started = time.monotonic()
     others = Counter[str]()
-    corpus = open_corpus(
-        config.data,
-        config.encoding.name,
-        config.encoding.options(),
-        filters=config.filters,
-        limits=config.limits,
-        parallel=config.parallel,
-        jobs=config.jobs,
-        seed=config.seed,
-        console=console,
-        others=others,
-    )
+    corpus = requested_corpus(config, console, others)
     wall_s = time.monotonic() - started
     shutil.copyfile(corpus.folder / "files.csv", folder / "files.csv")
     show_verdicts(corpus, console)

@@ -18,11 +18,10 @@ from rich.console import Console
 from lstmusic import config as configs
 from lstmusic import music_model
 from lstmusic.commands import output
-from lstmusic.commands.corpora import open_corpus, show_verdicts
+from lstmusic.commands.corpora import check_request, requested_corpus, show_verdicts
 from lstmusic.commands.evaluate import LANES, WINDOW_STEPS, measure
 from lstmusic.commands.train_report import draw_curves, write_card
 from lstmusic.config import Request
-from lstmusic.corpus import sources
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import CheckpointError, ConfigError, LstmusicError, VocabularyError
 from lstmusic.evaluation import baselines as simple
@@ -45,26 +44,14 @@ def run(request: Request) -> dict[str, Any]:
     """Train a model into the request's folder; the report. Raises KeyboardInterrupt after Ctrl-C, everything saved."""
     console = Console()
     check_device(request.config.trainer)
-    if request.config.data.name == "folder" and not request.config.resume:
-        sources.check_path(request.config.data.path)
-    encoding = request.config.encoding
-    codecs.build(encoding.name, **encoding.options())  # one that cannot be made is refused before any work
+    if not request.config.resume:  # which takes over the request of another run
+        check_request(request.config)
     start = _start(request.config)
     request, folder, resume = _folder(request, console)
     config: TrainConfig = request.config
     torch.manual_seed(config.seed)
     started = time.monotonic()
-    corpus = open_corpus(
-        config.data,
-        config.encoding.name,
-        config.encoding.options(),
-        filters=config.filters,
-        limits=config.limits,
-        parallel=config.parallel,
-        jobs=config.jobs,
-        seed=config.seed,
-        console=console,
-    )
+    corpus = requested_corpus(config, console)
     show_verdicts(corpus, console)
     if resume is not None:
         _check_same_pieces(folder, corpus)

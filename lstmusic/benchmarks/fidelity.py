@@ -12,7 +12,15 @@ from lstmusic.events import codec as codecs
 from lstmusic.score import midi
 
 PACKAGES = ("lstmusic", "numpy")
-ENCODINGS = ("metrical", "performance", "chorale", "melody")
+ENCODINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "metrical": ("metrical", {}),
+    "metrical_flat": ("metrical", {"grouped": False}),
+    "performance": ("performance", {}),
+    "performance, pedals": ("performance", {"pedals": True}),
+    "chorale": ("chorale", {}),
+    "chorale_canonical": ("chorale", {"strikes": False}),
+    "melody": ("melody", {}),
+}
 
 
 def run(files: Sequence[Path], on_progress: Callable[[int], None] = lambda done: None) -> list[dict[str, Any]]:
@@ -27,7 +35,7 @@ def run(files: Sequence[Path], on_progress: Callable[[int], None] = lambda done:
         `max_onset_ms` (mean and largest error), `duration_ms` (mean error), and `tempi`, `meters`, `keys`: how many of how
         many are kept.
     """
-    builds = {name: codecs.build(name) for name in ENCODINGS}
+    builds = {title: codecs.build(name, **options) for title, (name, options) in ENCODINGS.items()}
     measured: dict[str, list[fidelity.Fidelity]] = {name: [] for name in builds}
     for path in files:
         score = midi.read(path)

@@ -95,7 +95,8 @@ def _notes(events: Events, remarks: Remarks) -> tuple[np.ndarray, np.ndarray, li
     is_note = is_on | (kind == midi_events.NOTE_OFF) | (kind == midi_events.NOTE_ON)
     which = np.flatnonzero(is_note)
     key = place[which] * 128 + events.data1[which]
-    order = np.argsort(key, kind="stable")
+    # Key and place in one number: sorting numbers is many times faster than sorting places by them.
+    order = np.sort(key << 32 | np.arange(len(key))) & 0xFFFFFFFF
     on, off = _paired(key[order], is_on[which][order])
     onset, end = which[order[on]], np.where(off >= 0, which[order[off]], -1)
     onset_tick, end_tick = events.tick[onset], events.tick[end]
@@ -164,11 +165,11 @@ def _pedals(events: Events, part_of: np.ndarray, limit: int, remarks: Remarks) -
     control = np.flatnonzero(kind == midi_events.CONTROL)
     is_pedal = events.data1[control] == SUSTAIN
     pedal = control[is_pedal]
-    reached = np.isin(place[pedal], part_of) & (events.tick[pedal] <= limit)
+    reached = _are_among(place[pedal], part_of) & (events.tick[pedal] <= limit)
     programs = place[kind == midi_events.PROGRAM]
     for what, count in (
         ("pedal changes without notes left out", int((~reached).sum())),
-        ("program changes without notes left out", int((~np.isin(programs, part_of)).sum())),
+        ("program changes without notes left out", int((~_are_among(programs, part_of)).sum())),
         ("controller changes left out", int((~is_pedal).sum())),
         ("pitch bends left out", int((kind == midi_events.BEND).sum())),
         ("aftertouch left out", int(((kind == midi_events.AFTERTOUCH) | (kind == midi_events.PRESSURE)).sum())),
@@ -185,6 +186,11 @@ def _pedals(events: Events, part_of: np.ndarray, limit: int, remarks: Remarks) -
         for mine in [pedal[place[pedal] == code]]
     ]
     return settled_pedals(np.concatenate(rows))
+
+
+def _are_among(values: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """bool [N]: which of the values are among some sorted ones, of which there is at least one."""
+    return some[np.minimum(np.searchsorted(some, values), len(some) - 1)] == values
 
 
 def _maps(events: Events, limit: int, remarks: Remarks) -> dict[str, np.ndarray]:

@@ -72,8 +72,9 @@ def sorted_notes(notes: np.ndarray) -> np.ndarray:
     fits = not len(notes) or notes["onset_tick"].max() >> 40 == 0
     if fits and (key[1:] > key[:-1]).all():
         return notes
-    order = np.argsort(key, kind="stable")
-    if not fits or (np.diff(key[order]) == 0).any():
+    order = np.argsort(key)
+    ordered = key[order]
+    if not fits or (ordered[1:] == ordered[:-1]).any():
         columns = ("velocity", "duration_tick", "pitch", "track", "onset_tick")
         order = np.lexsort([notes[name] for name in columns])
     return notes[order]

@@ -9,7 +9,7 @@ import numpy as np
 
 from lstmusic.errors import ReadError, VocabularyError
 from lstmusic.events import performance_grammar as g
-from lstmusic.events.codec import Codec, followers
+from lstmusic.events.codec import Codec, followers, histories
 from lstmusic.score.pedal import folded
 from lstmusic.score.score import NOTE_DTYPE, PEDAL_DTYPE, Score, Track, settled_pedals, sorted_notes, table
 
@@ -203,12 +203,7 @@ class PerformanceCodec(Codec):
 
     def contexts(self, ids: np.ndarray) -> np.ndarray:
         """Nothing; the id before; the two, three and four before."""
-        ids = np.asarray(ids, np.int64)
-        keys = [np.zeros(len(ids), np.int64)]
-        for back in range(1, CONTEXT_IDS + 1):
-            before = np.r_[np.zeros(min(back, len(ids)), np.int64), ids[:-back]]
-            keys.append(keys[-1] * len(self.vocabulary) + before)
-        return np.stack(keys, axis=1)
+        return histories(np.zeros(len(ids), np.int64), 1, ids, len(self.vocabulary), CONTEXT_IDS)
 
     def repeats(self, ids: np.ndarray) -> np.ndarray:
         """What followed when the four ids before came last."""

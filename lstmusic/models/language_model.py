@@ -115,8 +115,8 @@ class RecurrentLanguageModel(nn.Module):
         for bag in (self.stack_features, self.head_features):
             nn.init.normal_(bag.weight, std=0.1)
 
-    def _recurrent(self) -> list[nn.RNNBase]:
-        return cast("list[nn.RNNBase]", list(self.layers))
+    def _recurrent(self) -> list[cells.Layer]:
+        return cast("list[cells.Layer]", list(self.layers))
 
     @property
     def device(self) -> torch.device:
@@ -125,7 +125,7 @@ class RecurrentLanguageModel(nn.Module):
 
     def initial_state(self, lanes: int) -> State:
         """Zeros for this many lanes."""
-        parts = cells.state_parts(self._recurrent()[0])
+        parts = self._recurrent()[0].num_parts
         zeros = self.output_bias.new_zeros(self.num_layers, lanes, self.hidden_size)
         return tuple(zeros.clone() for _ in range(parts))
 
@@ -175,7 +175,7 @@ class RecurrentLanguageModel(nn.Module):
         """
         lanes = previous.shape[0]
         state = self.initial_state(lanes) if state is None else state
-        expected = [(self.num_layers, lanes, self.hidden_size)] * cells.state_parts(self._recurrent()[0])
+        expected = [(self.num_layers, lanes, self.hidden_size)] * self._recurrent()[0].num_parts
         if [tuple(part.shape) for part in state] != expected:
             found = [tuple(part.shape) for part in state]
             raise StateShapeError(f"state {found}: expected {expected}, each (layers, lanes, hidden_size)")
@@ -191,13 +191,14 @@ class RecurrentLanguageModel(nn.Module):
 
     @staticmethod
     def _run_layer(
-        layer: nn.RNNBase, x: Tensor, reset: Tensor, spans: list[tuple[int, int]], state: cells.LayerState
+        layer: cells.Layer, x: Tensor, reset: Tensor, spans: list[tuple[int, int]], state: cells.LayerState
     ) -> tuple[Tensor, cells.LayerState]:
         """A layer over a window, its state zeroed per lane wherever a piece begins (only at the start of a span)."""
         outputs = []
+        weights = layer.window_weights()
         for start, stop in spans:
             keep = (~reset[:, start]).to(x.dtype).unsqueeze(-1)
-            y, state = cells.sequence(layer, x[:, start:stop], tuple(part * keep for part in state))
+            y, state = layer(x[:, start:stop], tuple(part * keep for part in state), weights)
             outputs.append(y)
         return torch.cat(outputs, dim=1), state
 
@@ -213,7 +214,7 @@ class RecurrentLanguageModel(nn.Module):
         x = self._embed_step(previous, columns, flags)
         after = []
         for index, layer in enumerate(self._recurrent()):
-            new = cells.step(layer, x, tuple(part[index] for part in state))
+            new = layer.step(x, tuple(part[index] for part in state))
             x = x + new[0] if index else new[0]
             after.append(new)
         return x, tuple(torch.stack(parts) for parts in zip(*after, strict=True))

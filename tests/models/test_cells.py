@@ -15,16 +15,16 @@ def layer_and_data(cell):
     """A layer, inputs [B, T, I] and a state that is not zero."""
     torch.manual_seed(0)
     layer = cells.build(cell, INPUTS, HIDDEN)
-    state = tuple(torch.randn(LANES, HIDDEN) for _ in range(cells.state_parts(layer)))
+    state = tuple(torch.randn(LANES, HIDDEN) for _ in range(layer.num_parts))
     return layer, torch.randn(LANES, STEPS, INPUTS), state
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_steps_equal_the_sequence(cell):
     layer, inputs, state = layer_and_data(cell)
-    outputs, last = cells.sequence(layer, inputs, state)
+    outputs, last = layer(inputs, state)
     for t in range(STEPS):
-        state = cells.step(layer, inputs[:, t], state)
+        state = layer.step(inputs[:, t], state)
         torch.testing.assert_close(state[0], outputs[:, t], atol=1e-5, rtol=0)
     for mine, theirs in zip(state, last, strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=0)
@@ -37,14 +37,14 @@ def test_a_step_equals_the_cell_of_torch(cell):
     theirs.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.state_dict().items()})
     expected = theirs(inputs[:, 0], state if cell == "lstm" else state[0])
     expected = expected if cell == "lstm" else (expected,)
-    for mine, other in zip(cells.step(layer, inputs[:, 0], state), expected, strict=True):
+    for mine, other in zip(layer.step(inputs[:, 0], state), expected, strict=True):
         torch.testing.assert_close(mine, other, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_sequence_equals_the_layer_of_torch(cell):
     layer, inputs, state = layer_and_data(cell)
-    outputs, _ = cells.sequence(layer, inputs, state)
+    outputs, _ = layer(inputs, state)
     theirs = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[cell](INPUTS, HIDDEN, batch_first=True)
     theirs.load_state_dict(layer.state_dict())
     carried = tuple(part[None] for part in state)

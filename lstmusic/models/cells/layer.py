@@ -1,0 +1,73 @@
+"""What every recurrent layer promises: a window at once, one step, what its gates say, and how many weights it has."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+LayerState = tuple[Tensor, ...]
+"""What one layer carries, each [B, H]: (h, c) for an LSTM, (h,) for a GRU; the first part is the output."""
+
+
+class Layer(nn.Module):
+    """Base of the recurrent layers.
+
+    Attributes:
+        input_size: I.
+        hidden_size: H.
+        num_parts: how many tensors [B, H] it carries.
+        has_recurrent_matrix: whether a matrix reads the state, so that weight-drop has something to drop.
+        weight_drop: the share of that matrix's entries that `window_weights` drops while training.
+    """
+
+    input_size: int
+    hidden_size: int
+    num_parts: ClassVar[int] = 1
+    has_recurrent_matrix: ClassVar[bool] = True
+    weight_drop: float = 0.0
+
+    @staticmethod
+    def parameter_count(input_size: int, hidden_size: int) -> int:
+        """How many numbers the layer learns."""
+        raise NotImplementedError
+
+    def window_weights(self) -> tuple[Tensor, ...]:
+        """The weights for one window; while training, the recurrent matrix with other entries dropped at each call."""
+        raise NotImplementedError
+
+    def forward(
+        self, inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...] | None = None
+    ) -> tuple[Tensor, LayerState]:
+        """Run over a window.
+
+        Args:
+            inputs: float [B, T, I].
+            state: each [B, H].
+            weights: what `window_weights` handed out, so that several calls of one window share a mask; None draws anew.
+
+        Returns:
+            The outputs [B, T, H] and the state after the last step.
+        """
+        raise NotImplementedError
+
+    def step(self, inputs: Tensor, state: LayerState) -> LayerState:
+        """One step without weight-drop, equal to `forward` over a window of one.
+
+        Args:
+            inputs: float [B, I].
+            state: each [B, H].
+
+        Returns:
+            The new state; its first part is the output [B, H].
+        """
+        raise NotImplementedError
+
+    def gates(self, inputs: Tensor, state: LayerState) -> dict[str, Tensor]:
+        """What each gate says at one step, each [B, H]; arguments as for `step`."""
+        raise NotImplementedError
+
+    def _drop(self, recurrent: Tensor) -> Tensor:
+        """Weight-drop (DropConnect on the recurrent matrix): Merity et al. (2018), section 2."""
+        return functional.dropout(recurrent, self.weight_drop, self.training) if self.weight_drop else recurrent

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 COMMANDS = {
     "generate": "write new songs",
@@ -78,7 +79,7 @@ def _dispatch(command: str, arguments: list[str]) -> int:
 
 
 def _sweep(command: str, arguments: list[str]) -> int:
-    """Hand over to Hydra: one run per combination, by whichever launcher and sweeper is configured."""
+    """Hand over to Hydra: one run per combination, by whichever launcher and sweeper is configured (docs/sweeps.md)."""
     import hydra
     from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
@@ -86,7 +87,7 @@ def _sweep(command: str, arguments: list[str]) -> int:
 
     from lstmusic import config
 
-    def task(composed: DictConfig) -> None:
+    def task(composed: DictConfig) -> float | None:
         from pathlib import Path
 
         from hydra.core.hydra_config import HydraConfig
@@ -95,7 +96,14 @@ def _sweep(command: str, arguments: list[str]) -> int:
         plain = OmegaConf.to_container(composed, resolve=True)
         overrides = list(hydra_config.overrides.task)
         request = config.checked(command, plain, Path(hydra_config.runtime.output_dir), overrides)
-        importlib.import_module(f"lstmusic.commands.{command}").run(request)
+        objective = _objective(importlib.import_module(f"lstmusic.commands.{command}").run(request))
+        sweeper = hydra_config.runtime.choices["hydra/sweeper"]
+        if objective is None and sweeper != "basic":
+            raise config.ConfigError(
+                f"hydra/sweeper={sweeper}: nothing to minimise here, expected a command that measures held-out nats "
+                "(train or evaluate, on data with a valid split)"
+            )
+        return objective
 
     typed = [argument for argument in arguments if not argument.startswith("-")]
     if wrong := config.problem(command, typed):
@@ -114,6 +122,12 @@ def _sweep(command: str, arguments: list[str]) -> int:
     except (HydraException, OmegaConfBaseException) as error:
         raise config.explain(command, typed, error) from error
     return 0
+
+
+def _objective(report: Any) -> float | None:
+    """What a sweeper minimises: nats per held-out token, if a command's report has them."""
+    results = report.get("results", report) if isinstance(report, dict) else {}
+    return results.get("nll_per_token") if results.get("split") in ("valid", "test") else None
 
 
 def command_help(command: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import is_dataclass
+from importlib import metadata
 from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple, TypeVar, cast, get_args, get_type_hints
@@ -15,6 +16,15 @@ T = TypeVar("T")
 PACKAGE = Path(__file__).parent
 # Commands that take of a data set its pieces alone, and what they do instead
 OWN_ENCODING = {"evaluate": "takes it from the checkpoint", "bench": "has its own"}
+
+# Plugins of Hydra that the extra `sweeps` installs, and Ray's, which it cannot (docs/sweeps.md)
+PLUGINS = {
+    "hydra/sweeper=optuna": "hydra-optuna-sweeper",
+    "hydra/launcher=joblib": "hydra-joblib-launcher",
+    "hydra/launcher=submitit_slurm": "hydra-submitit-launcher",
+    "hydra/launcher=submitit_local": "hydra-submitit-launcher",
+    "hydra/launcher=ray": "hydra-ray-launcher",
+}
 
 
 class Request(NamedTuple):
@@ -178,15 +188,11 @@ def problem(command: str, overrides: list[str]) -> ConfigError | None:
     sections = {key.rpartition(".")[0] for key in known}
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
-        key = key.split("@")[0]
+        key, names = key.split("@")[0], _swept(value)
         if "=" not in override and not override.startswith("~"):
             return ConfigError(f"{override}: expected key=value")
         may_be_empty = key in groups and key in optional_groups(command)
-        if (
-            key in groups
-            and not set(value.split(",")) <= {*groups[key]}
-            and not (may_be_empty and value in ("", "null"))
-        ):
+        if key in groups and not set(names) <= {*groups[key]} and not (may_be_empty and value in ("", "null")):
             return ConfigError(
                 f"{key}={value}: expected one of {', '.join(groups[key])}{suggestion(value, groups[key])}"
             )
@@ -196,11 +202,27 @@ def problem(command: str, overrides: list[str]) -> ConfigError | None:
             return ConfigError(f"{override}: belongs to train; {command} {OWN_ENCODING[command]}")
         if key.startswith("data.") and command == "evaluate" and not any(o.startswith("data=") for o in overrides):
             return ConfigError(f"{override}: expected data=folder (or another data set) beside it")
+        if (package := PLUGINS.get(override)) and not is_installed(package):
+            return ConfigError(f"{override}: {package} is not installed, docs/sweeps.md says how it is")
         if key not in (*known, *groups, *sections) and not key.startswith("hydra"):
             return ConfigError(
                 f"unknown key {key!r}{suggestion(key, known) or '; expected one of ' + ', '.join(known)}"
             )
     return None
+
+
+def is_installed(package: str) -> bool:
+    """Whether a distribution of this name is there."""
+    try:
+        return bool(metadata.version(package))
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def _swept(value: str) -> list[str]:
+    """The values of a sweep over choices, `a,b` or `choice(a,b)`."""
+    inside = re.fullmatch(r"choice\((.*)\)", value)
+    return [name.strip() for name in (inside[1] if inside else value).split(",")]
 
 
 def groups_of(command: str) -> list[tuple[str, str, str]]:

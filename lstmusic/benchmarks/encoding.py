@@ -3,7 +3,8 @@
 Every contender takes a path and gives the ids of that file, in one process, on one thread, on the same files, which the
 system holds in memory by then; nothing is kept from one file to the next. Contenders take turns, a block of files each, so
 that a slower minute of the machine hits all of them. What is counted is the processor's time of this process, not that of
-others on the machine. Imports, the making of tokenizers and the first file of each turn are not counted.
+others on the machine. Imports, the making of tokenizers and the first file of each turn are not counted; nor is any file
+that one of them fails on.
 
 They do not do quite the same: lstmusic also folds the sustain pedal into the notes and counts what it leaves out, which
 MidiTok's defaults do not.
@@ -18,7 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lstmusic.benchmarks.peers import peer
+from lstmusic.errors import ConfigError
 from lstmusic.events import codec as codecs
 from lstmusic.score import midi
 
@@ -32,41 +36,56 @@ Contender = Callable[[Path], int]  # the number of ids of a file; 0 where it is 
 
 
 @dataclass
-class _Total:
-    seconds: float = 0.0
-    ids: int = 0
+class _Taken:
+    """What one contender took, file by file: float64 [N] CPU seconds, int64 [N] ids, bool [N] whether it failed."""
+
+    seconds: np.ndarray
+    ids: np.ndarray
+    failed: np.ndarray
 
 
 def run(files: Sequence[Path], on_progress: Callable[[int], None] = lambda done: None) -> list[dict[str, Any]]:
     """Measure every contender on some files.
 
     Args:
-        files: MIDI files that every contender can read.
+        files: MIDI files.
         on_progress: called with the number of files that all contenders have just done.
 
     Returns:
-        One row per contender: `name`, `ms_per_file`, `files_per_second`, `ids_per_file`, `ids_per_second`, and
-        `times_miditok`, the ids per second beside the fastest of MidiTok's (None where nothing is encoded).
+        One row per contender: `name`, `ms_per_file`, `files_per_second`, `ids_per_file`, `ids_per_second`,
+        `times_miditok`, the ids per second beside the fastest of MidiTok's (None where nothing is encoded), and `failed`,
+        how many files it could not take. Those are left out of everybody's figures.
 
     Raises:
-        ConfigError: a peer is not installed.
+        ConfigError: a peer is not installed, or there is no file that everybody can take.
     """
     everyone = contenders()
-    totals = {name: _Total() for name in everyone}
-    for start in range(0, len(files), BLOCK):
-        block = files[start : start + BLOCK]
+    size = len(files)
+    taken = {name: _Taken(np.zeros(size), np.zeros(size, np.int64), np.zeros(size, bool)) for name in everyone}
+    for start in range(0, size, BLOCK):
+        block = range(start, min(start + BLOCK, size))
         for name, contender in everyone.items():
-            _take_turn(totals[name], contender, block)
+            _take_turn(taken[name], contender, files, block)
         on_progress(len(block))
-    return _rows(totals, len(files))
+    return _rows(taken)
 
 
-def _take_turn(total: _Total, contender: Contender, block: Sequence[Path]) -> None:
+def _take_turn(taken: _Taken, contender: Contender, files: Sequence[Path], block: range) -> None:
     gc.collect()  # what the one before left
-    contender(block[0])
-    started = time.process_time()
-    total.ids += sum(contender(path) for path in block)
-    total.seconds += time.process_time() - started
+    _ids_of(contender, files[block[0]])
+    for k in block:
+        started = time.process_time()
+        ids = _ids_of(contender, files[k])
+        taken.seconds[k] = time.process_time() - started
+        taken.ids[k], taken.failed[k] = ids or 0, ids is None
+
+
+def _ids_of(contender: Contender, path: Path) -> int | None:
+    """The number of ids of a file; None where the contender fails on it, with whatever error it has for that."""
+    try:
+        return contender(path)
+    except Exception:
+        return None
 
 
 def contenders() -> dict[str, Contender]:
@@ -107,17 +126,26 @@ def _miditok(name: str, *, one_stream: bool) -> Contender:
     return ids
 
 
-def _rows(totals: dict[str, _Total], num_files: int) -> list[dict[str, Any]]:
-    rate = {name: total.ids / total.seconds for name, total in totals.items()}
-    fastest = max(rate[name] for name in rate if name.startswith(PEER))
+def _rows(taken: dict[str, _Taken]) -> list[dict[str, Any]]:
+    kept = ~np.any([own.failed for own in taken.values()], axis=0)
+    count = int(kept.sum())
+    if not count:
+        failed = ", ".join(
+            f"{name} fails on {int(own.failed.sum())}" for name, own in taken.items() if own.failed.any()
+        )
+        raise ConfigError(f"none of {len(kept)} files can be taken by everybody ({failed}), expected one at least")
+    seconds = {name: float(own.seconds[kept].sum()) for name, own in taken.items()}
+    ids = {name: int(own.ids[kept].sum()) for name, own in taken.items()}
+    fastest = max(ids[name] / seconds[name] for name in taken if name.startswith(PEER))
     return [
         {
             "name": name,
-            "ms_per_file": 1000 * total.seconds / num_files,
-            "files_per_second": num_files / total.seconds,
-            "ids_per_file": total.ids / num_files,
-            "ids_per_second": rate[name],
-            "times_miditok": rate[name] / fastest if total.ids else None,
+            "ms_per_file": 1000 * seconds[name] / count,
+            "files_per_second": count / seconds[name],
+            "ids_per_file": ids[name] / count,
+            "ids_per_second": ids[name] / seconds[name],
+            "times_miditok": ids[name] / seconds[name] / fastest if ids[name] else None,
+            "failed": int(own.failed.sum()),
         }
-        for name, total in totals.items()
+        for name, own in taken.items()
     ]

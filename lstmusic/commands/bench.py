@@ -2,34 +2,137 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from lstmusic.benchmarks import copies, encoding, fidelity, leak, machine
+from lstmusic import config as configs
+from lstmusic.benchmarks import machine
 from lstmusic.commands import output
 from lstmusic.config import Request
 from lstmusic.corpus import sources
 from lstmusic.corpus.folders import as_file
 from lstmusic.corpus.pieces import PieceRef
+from lstmusic.corpus.store import Corpus
 from lstmusic.errors import ConfigError, ReadError
-from lstmusic.schema import BenchConfig, one_of
+from lstmusic.files import whole
+from lstmusic.schema import BenchConfig, FiltersConfig, one_of
 
-Rows = list[dict[str, Any]]
+Row = dict[str, Any]
+Rows = list[Row]
 
 MIN_WIDTH = 120  # columns; on a narrower screen lines go on below, but no figure is cut
+SUBSETS = ("JSB_Chorales", "Nottingham", "MuseData", "Piano_midi")
+
+
+class _Entry(NamedTuple):
+    """A module of `benchmarks`, the keys that it takes, and whether it measures files.
+
+    One that measures files has `run(files, on_progress)`, which returns the rows. One that trains has `rows(note, ...)`, a
+    generator that is given its keys by name (unless they are empty) and, where it takes `data`, `open_set` and `subsets`;
+    it calls `note` with words about what it does, and its `summary(rows)` is what the screen shows at the end. Each has
+    PACKAGES.
+    """
+
+    takes: tuple[str, ...]
+    of_files: bool = False
+
+
+TABLES = {
+    **dict.fromkeys(("encoding", "fidelity", "copies", "leak"), _Entry(("data", "pieces"), of_files=True)),
+    "long_lag": _Entry(("minutes", "seeds")),
+    "polyphonic": _Entry(("data", "minutes", "seeds")),
+    "training": _Entry(()),
+}
 
 
 def run(request: Request) -> dict[str, Any]:
     """Measure one table; the report."""
     config: BenchConfig = request.config
     one_of("table", config.table, tuple(TABLES))
-    table, console = TABLES[config.table], Console()
+    _check_keys(request)
+    table, console = _module(config.table), Console()
+    started = time.monotonic()
+    measure = _of_files if TABLES[config.table].of_files else _of_trainings
+    folder, results = measure(request, table, console)
+    results |= {"machine": machine.describe(table.PACKAGES), "wall_s": round(time.monotonic() - started, 1)}
+    return output.write_report(folder, "bench", request, results)
+
+
+def _module(table: str) -> ModuleType:
+    return importlib.import_module(f"lstmusic.benchmarks.{table}")
+
+
+def _check_keys(request: Request) -> None:
+    """Raise ConfigError where a key was given that this table does not take."""
+    takes = TABLES[request.config.table].takes
+    for override in request.overrides:
+        key = override.partition("=")[0].partition(".")[0]
+        takers = [name for name, entry in TABLES.items() if key in entry.takes]
+        if takers and key not in takes:
+            raise ConfigError(
+                f"{override}: belongs to table={', '.join(takers)}, came with table={request.config.table}"
+            )
+
+
+def _of_trainings(request: Request, table: ModuleType, console: Console) -> tuple[Path, dict[str, Any]]:
+    """The rows of a table that trains, shown and written to rows.json as they come."""
+    arguments = _arguments(request, console)
+    folder = output.open_folder(request)
+    rows: Rows = []
+    with console.status("") as status:
+        for row in table.rows(note=status.update, **arguments):
+            rows.append(row)
+            with whole(folder / "rows.json") as beside:
+                beside.write_text(json.dumps(rows, indent=1, ensure_ascii=False))
+            words = "  ".join(f"{name} {_cell(value)}" for name, value in row.items())
+            console.print(words, markup=False, highlight=False, soft_wrap=True)
+    show(f"table={request.config.table}", table.summary(rows), console)
+    return folder, {"rows": rows}
+
+
+def _arguments(request: Request, console: Console) -> dict[str, Any]:
+    """What a table that trains is given."""
+    config: BenchConfig = request.config
+    takes = TABLES[config.table].takes
+    given = {"minutes": config.minutes, "seeds": config.seeds}
+    arguments: dict[str, Any] = {key: value for key, value in given.items() if key in takes and value is not None}
+    return arguments | _sets(request, console) if "data" in takes else arguments
+
+
+def _sets(request: Request, console: Console) -> dict[str, Any]:
+    """The sets of data=polymusic, all of them unless one is asked for, and what opens each as frames of 88 keys.
+
+    Raises:
+        ConfigError: another data set is asked for.
+    """
+    asked = [o for o in request.overrides if o.split("=")[0].split(".")[0] == "data"]
+    if any(o.startswith("data=") and o != "data=polymusic" for o in asked):
+        raise ConfigError(f"data={request.config.data.name}: expected data=polymusic with table={request.config.table}")
+    choices = ["data=polymusic", *(o for o in asked if o != "data=polymusic")]
+
+    def open_set(subset: str) -> Corpus:
+        from lstmusic.commands.corpora import open_corpus
+
+        data = configs.compose("bench", [*choices, f"data.subset={subset}"]).config.data
+        keep_all = FiltersConfig(min_notes=1, min_seconds=0, min_pitches=1, duplicates=True)
+        return open_corpus(data, "frames", {}, filters=keep_all, jobs=1, seed=0, console=console)
+
+    one = any(o.startswith("data.subset=") for o in asked)
+    return {"open_set": open_set, "subsets": (request.config.data.subset,) if one else SUBSETS}
+
+
+def _of_files(request: Request, table: ModuleType, console: Console) -> tuple[Path, dict[str, Any]]:
+    """The rows of a table that measures the files of a data set."""
+    config: BenchConfig = request.config
     pieces = _pieces(config)
     folder = output.open_folder(request)
     with ExitStack() as own:
@@ -43,8 +146,7 @@ def run(request: Request) -> dict[str, Any]:
         task = bar.add_task("files", total=len(files))
         rows = table.run(files, on_progress=lambda done: bar.advance(task, done))
     show(f"table={config.table}", rows, console)
-    results = {"rows": rows, "files": len(files), "left_out": left_out, "machine": machine.describe(table.PACKAGES)}
-    return output.write_report(folder, "bench", request, results)
+    return folder, {"rows": rows, "files": len(files), "left_out": left_out}
 
 
 def _readable(pieces: list[PieceRef], own: ExitStack) -> tuple[list[Path], list[tuple[str, str]]]:
@@ -88,7 +190,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
     return "" if value is None else str(value)
-
-
-# each a module with `run(files, on_progress)` and PACKAGES
-TABLES: dict[str, ModuleType] = {"encoding": encoding, "fidelity": fidelity, "copies": copies, "leak": leak}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from lstmusic.errors import ConfigError
@@ -149,12 +150,18 @@ class BenchConfig:
     data: DataConfig
     table: str = "encoding"
     pieces: int | None = 200
+    minutes: float | None = None
+    seeds: int | None = None
     encoding: EncodingConfig | None = None
     trainer: TrainerConfig | None = None
 
     def __post_init__(self) -> None:
         if self.pieces is not None:
             at_least("pieces", self.pieces, 1)
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise ConfigError(f"minutes={self.minutes}: expected a positive number")
+        if self.seeds is not None:
+            at_least("seeds", self.seeds, 1)
 
 
 @dataclass

@@ -42,6 +42,28 @@ def test_ids_are_counted_once_and_a_warming_file_costs_nothing(files, monkeypatc
     assert (slow["times_miditok"], parsing["times_miditok"]) == (1, None)
 
 
+def test_a_file_that_one_fails_on_is_left_out_for_all(files, monkeypatch):
+    def fails_on(bad, seconds):
+        def contender(path):
+            if path in bad:
+                raise RuntimeError("of its own kind")
+            until = time.process_time() + seconds
+            while time.process_time() < until:
+                pass
+            return 10 * (1 + files.index(path))
+
+        return contender
+
+    two = {"MidiTok": fails_on(files[1:2], 0.002), "ours": fails_on([], 0.002)}
+    monkeypatch.setattr(encoding, "contenders", lambda: two)
+    rows = encoding.run(files)
+    assert [row["failed"] for row in rows] == [1, 0]
+    assert [row["ids_per_file"] for row in rows] == [20, 20]  # of the first and the third: 10 and 30
+    two["ours"] = fails_on(files[::2], 0.0)
+    with pytest.raises(ConfigError, match=r"none of 3 files .* \(MidiTok fails on 1, ours fails on 2\)"):
+        encoding.run(files)
+
+
 def test_every_contender_reads_the_same_files(files):
     pytest.importorskip("miditok")
     rows = {row["name"]: row for row in encoding.run(files)}

@@ -1,5 +1,6 @@
 """`lstmusic bench`: a table on the screen, its rows and the machine in the report."""
 
+import json
 import shutil
 
 import pytest
@@ -46,9 +47,13 @@ def test_pieces_are_drawn_evenly(taken, music, tmp_path):
     [
         (
             ["table=encodings"],
-            "table=encodings: expected one of encoding, fidelity, copies, leak; did you mean encoding?",
+            "table=encodings: expected one of encoding, fidelity, copies, leak, long_lag, polyphonic, training; "
+            "did you mean encoding?",
         ),
         (["pieces=0"], "pieces=0: expected at least 1"),
+        (["seeds=0"], "seeds=0: expected at least 1"),
+        (["minutes=0"], "minutes=0.0: expected a positive number"),
+        (["minutes=3"], "minutes=3: belongs to table=long_lag, polyphonic, came with table=encoding"),
         (["data=bach"], "data=bach: no MIDI files, expected some"),
         (["encoding=performance"], "encoding=performance: belongs to train; bench has its own"),
     ],
@@ -98,5 +103,84 @@ def test_tables_of_files(table, music, tmp_path, report_of, capsys):
     assert "…" not in capsys.readouterr().out  # no figure is cut
 
 
-def test_every_table_has_its_packages():
-    assert all("lstmusic" in table.PACKAGES for table in bench.TABLES.values())
+TRAINED = [{"name": "first", "steps": 1_200}, {"name": "second", "steps": 3}]
+
+
+class Trained:
+    """A table that trains: what it was given, and its rows."""
+
+    PACKAGES = ("lstmusic", "torch")
+
+    def __init__(self):
+        self.given = []
+
+    def rows(self, *, note, **given):
+        note("at work")
+        self.given.append(given)
+        yield from TRAINED
+
+    @staticmethod
+    def summary(rows):
+        return [{"name": "all", "most steps": max(row["steps"] for row in rows)}]
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """A table that trains in the place of each."""
+    table = Trained()
+    monkeypatch.setattr(bench, "_module", lambda name: table)
+    return table
+
+
+def test_rows_of_a_table_that_trains_are_shown_and_written_as_they_come(trained, tmp_path, report_of, capsys):
+    assert main(["bench", "table=long_lag", "minutes=0.5", f"hydra.run.dir={tmp_path}/run"]) == 0
+    assert trained.given == [{"minutes": 0.5}]  # no seeds: the table's own
+    report = report_of(tmp_path / "run")
+    assert report["rows"] == json.loads((tmp_path / "run" / "rows.json").read_text()) == TRAINED
+    assert set(report["machine"]["packages"]) == {"lstmusic", "torch"}
+    out = capsys.readouterr().out
+    assert "name first  steps 1200" in out
+    assert "most steps" in out
+
+
+def test_what_was_finished_before_an_interruption_stays(trained, tmp_path, monkeypatch):
+    def interrupted(*, note, **given):
+        yield TRAINED[0]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trained, "rows", interrupted)
+    assert main(["bench", "table=training", f"hydra.run.dir={tmp_path}/run"]) == 130
+    assert json.loads((tmp_path / "run" / "rows.json").read_text()) == TRAINED[:1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "subsets"),
+    [
+        ([], ("JSB_Chorales", "Nottingham", "MuseData", "Piano_midi")),
+        (["data=polymusic"], ("JSB_Chorales", "Nottingham", "MuseData", "Piano_midi")),
+        (["data=polymusic", "data.subset=MuseData"], ("MuseData",)),
+    ],
+)
+def test_the_polyphonic_table_takes_all_sets_or_one(trained, tmp_path, asked, subsets):
+    assert main(["bench", "table=polyphonic", *asked, "seeds=2", f"hydra.run.dir={tmp_path}/run"]) == 0
+    (given,) = trained.given
+    assert (given["seeds"], given["subsets"]) == (2, subsets)
+    assert callable(given["open_set"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["table=polyphonic", "data=bach"], "data=bach: expected data=polymusic with table=polyphonic"),
+        (["table=training", "pieces=3"], "pieces=3: belongs to table=encoding, fidelity, copies, leak, came with"),
+        (["table=long_lag", "data=bach"], "data=bach: belongs to table=encoding, fidelity, copies, leak, polyphonic, "),
+    ],
+)
+def test_keys_of_other_tables(trained, refused, tmp_path, overrides, words):
+    assert words in refused("bench", *overrides, f"hydra.run.dir={tmp_path}/run")
+    assert not trained.given and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("table", [name for name, entry in bench.TABLES.items() if entry.of_files])
+def test_every_table_of_files_has_its_packages(table):
+    assert "lstmusic" in bench._module(table).PACKAGES

@@ -7,19 +7,14 @@ very point. A group of one is the same model with G = 1.
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lstmusic.errors import StateShapeError
-from lstmusic.models import cells
 from lstmusic.models.dropout import LockedDropout
-
-State = tuple[Tensor, ...]
-"""The carried state: (h, c) for LSTM, (h,) otherwise, each float [L, B, H]."""
+from lstmusic.models.stack import RecurrentStack, State
 
 ILLEGAL = -1e9  # the logit of an id that the grammar forbids; finite, so that bf16 and a whole masked row stay finite
 
@@ -83,15 +78,16 @@ class RecurrentLanguageModel(nn.Module):
         head_dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        self.group_size, self.hidden_size, self.num_layers = group_size, hidden_size, num_layers
+        self.group_size = group_size
         self.embedding = nn.Embedding(num_ids, embedding_size)
         self.register_buffer("feature_offsets", torch.tensor([0, *feature_sizes[:-1]]).cumsum(0), persistent=False)
         num_features = sum(feature_sizes)
         self.stack_features = nn.EmbeddingBag(num_features, hidden_size, mode="sum")
         self.stack_flags = nn.Linear(num_flags, hidden_size, bias=False) if num_flags else None
         self.stack_input = nn.Linear(group_size * embedding_size, hidden_size)
-        self.layers = nn.ModuleList(cells.build(cell, hidden_size, hidden_size) for _ in range(num_layers))
-        self.input_dropout, self.dropout = LockedDropout(input_dropout), LockedDropout(dropout)
+        self.layers = RecurrentStack(
+            cell, hidden_size, hidden_size, num_layers, input_dropout=input_dropout, dropout=dropout
+        )
         self.head_features = nn.EmbeddingBag(num_features, embedding_size, mode="sum")
         self.head_flags = nn.Linear(num_flags, embedding_size, bias=False) if num_flags else None
         self.head_input = nn.Linear(hidden_size, embedding_size)
@@ -115,9 +111,6 @@ class RecurrentLanguageModel(nn.Module):
         for bag in (self.stack_features, self.head_features):
             nn.init.normal_(bag.weight, std=0.1)
 
-    def _recurrent(self) -> list[cells.Layer]:
-        return cast("list[cells.Layer]", list(self.layers))
-
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
@@ -125,9 +118,7 @@ class RecurrentLanguageModel(nn.Module):
 
     def initial_state(self, lanes: int) -> State:
         """Zeros for this many lanes."""
-        parts = self._recurrent()[0].num_parts
-        zeros = self.output_bias.new_zeros(self.num_layers, lanes, self.hidden_size)
-        return tuple(zeros.clone() for _ in range(parts))
+        return self.layers.initial_state(lanes)
 
     def forward(self, window: Window, state: State | None = None) -> tuple[Tensor, State]:
         """Nats of every target of a window, each given all before it.
@@ -173,34 +164,7 @@ class RecurrentLanguageModel(nn.Module):
             reset: bool [B, T].
             state: each [L, B, H]; zeros if None.
         """
-        lanes = previous.shape[0]
-        state = self.initial_state(lanes) if state is None else state
-        expected = [(self.num_layers, lanes, self.hidden_size)] * self._recurrent()[0].num_parts
-        if [tuple(part.shape) for part in state] != expected:
-            found = [tuple(part.shape) for part in state]
-            raise StateShapeError(f"state {found}: expected {expected}, each (layers, lanes, hidden_size)")
-        x = self._embed_step(previous, columns, flags)
-        spans = _spans(reset)
-        after: list[cells.LayerState] = []
-        for index, layer in enumerate(self._recurrent()):
-            dropped = self.dropout(x) if index else self.input_dropout(x)
-            y, last = self._run_layer(layer, dropped, reset, spans, tuple(part[index] for part in state))
-            x = x + y if index else y
-            after.append(last)
-        return self.dropout(x), tuple(torch.stack(parts) for parts in zip(*after, strict=True))
-
-    @staticmethod
-    def _run_layer(
-        layer: cells.Layer, x: Tensor, reset: Tensor, spans: list[tuple[int, int]], state: cells.LayerState
-    ) -> tuple[Tensor, cells.LayerState]:
-        """A layer over a window, its state zeroed per lane wherever a piece begins (only at the start of a span)."""
-        outputs = []
-        weights = layer.window_weights()
-        for start, stop in spans:
-            keep = (~reset[:, start]).to(x.dtype).unsqueeze(-1)
-            y, state = layer(x[:, start:stop], tuple(part * keep for part in state), weights)
-            outputs.append(y)
-        return torch.cat(outputs, dim=1), state
+        return self.layers(self._embed_step(previous, columns, flags), reset, state)
 
     def step(self, previous: Tensor, columns: Tensor, flags: Tensor, state: State) -> tuple[Tensor, State]:
         """One step of the stack: `hidden` over a window of one, without the window.
@@ -211,13 +175,7 @@ class RecurrentLanguageModel(nn.Module):
         Returns:
             The stack's output [B, H] and the new state.
         """
-        x = self._embed_step(previous, columns, flags)
-        after = []
-        for index, layer in enumerate(self._recurrent()):
-            new = layer.step(x, tuple(part[index] for part in state))
-            x = x + new[0] if index else new[0]
-            after.append(new)
-        return x, tuple(torch.stack(parts) for parts in zip(*after, strict=True))
+        return self.layers.step(self._embed_step(previous, columns, flags), state)
 
     def member_logits(self, hidden: Tensor, members: Tensor, columns: Tensor, flags: Tensor) -> Tensor:
         """Unmasked logits [B, V] of a group's next member.
@@ -247,9 +205,3 @@ class RecurrentLanguageModel(nn.Module):
             u = u + self.head_flags(flags.to(u.dtype))
         u = self.head_dropout(self.head_norm(u + self.head_mlp(u)))
         return functional.linear(u, self.embedding.weight, self.output_bias)
-
-
-def _spans(reset: Tensor) -> list[tuple[int, int]]:
-    """Cut a window wherever any lane begins a piece: (start, stop) of each stretch without a reset inside."""
-    cuts = [0, *(reset[:, 1:].any(dim=0).nonzero().flatten() + 1).tolist(), reset.shape[1]]
-    return list(pairwise(cuts))

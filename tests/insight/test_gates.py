@@ -1,0 +1,98 @@
+"""Gates along a piece: what the layers say, time constants by hand, and moments that a gate was made to mark."""
+
+import numpy as np
+import pytest
+import torch
+
+from lstmusic.insight import gates
+
+RNG = np.random.default_rng
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"), [("lstm", {"input", "forget", "output"}), ("gru", {"reset", "update"}), ("rnn", set())]
+)
+def test_a_trace_is_what_the_layers_say(network, piece_of, cell, names):
+    model, piece = network(cell), piece_of(1)
+    traces = gates.trace(model, piece)
+    hidden, _ = model.hidden(piece.previous, piece.columns[:, :, 0], piece.flags[:, :, 0], piece.reset)
+    assert len(traces) == 2
+    for layer in traces:
+        assert set(layer.gates) == names
+        assert all(
+            values.shape == (hidden.shape[1], 12) for values in (*layer.gates.values(), *layer.contents.values())
+        )
+        assert all((values > 0).all() and (values < 1).all() for values in layer.gates.values())
+        assert (layer.kept is None) == (cell == "rnn")
+    outputs = sum(layer.contents["state"] for layer in traces)  # the second layer is residual
+    np.testing.assert_allclose(outputs, hidden[0].detach().numpy(), atol=1e-9)
+
+
+def test_the_model_hears_no_more_of_it(network, piece_of):
+    model = network()
+    gates.trace(model, piece_of(1))
+    assert not any(layer._forward_pre_hooks for layer in model.layers)
+
+
+def test_time_constants_are_those_of_the_forget_gate(network, piece_of):
+    """A gate that its bias alone decides, set to keep exp(-1/tau) of the cell."""
+    model, tau = network(layers=1), np.geomspace(0.5, 500, 12)
+    share = np.exp(-1 / tau)
+    layer = model.layers[0]
+    with torch.no_grad():
+        for weights in (layer.weight_ih_l0, layer.weight_hh_l0):
+            weights[12:24] = 0
+        layer.bias_hh_l0[12:24] = 0
+        layer.bias_ih_l0[12:24] = torch.tensor(np.log(share / (1 - share)))
+    (found,) = gates.trace(model, piece_of(2))
+    np.testing.assert_allclose(found.time_constants, tau, rtol=1e-9)
+    assert found.order.tolist() == list(range(12))
+
+
+def layer_of(**values):
+    """A trace of hand-made gates, each [T, H]."""
+    state = next(iter(values.values()))
+    return gates.LayerTrace("Made", dict(values), {"state": state}, values.get("forget"))
+
+
+def test_a_gate_that_is_always_open_remembers_for_ever():
+    trace = layer_of(forget=np.array([[1.0, 0.0, 0.5], [1.0, 0.0, 0.5]]))
+    assert trace.time_constants[0] == np.inf
+    assert trace.time_constants[1] == pytest.approx(0, abs=0.01)
+    assert trace.time_constants[2] == pytest.approx(1 / np.log(2))
+    assert trace.order.tolist() == [1, 2, 0]
+
+
+def test_effect_sizes_by_hand():
+    """d = difference over the pooled deviation, as its definition says."""
+    values = RNG(0).normal(size=(40, 3))
+    where = RNG(1).random((2, 40)) < 0.3
+    values[where[0], 1] += 5
+    at, elsewhere, effect = gates.effect_sizes(values, where)
+    for row, mask in enumerate(where):
+        for unit in range(3):
+            a, b = values[mask, unit], values[~mask, unit]
+            pooled = np.sqrt((a.var() * len(a) + b.var() * len(b)) / (len(a) + len(b) - 2))
+            assert at[row, unit] == pytest.approx(a.mean())
+            assert elsewhere[row, unit] == pytest.approx(b.mean())
+            assert effect[row, unit] == pytest.approx((a.mean() - b.mean()) / pooled)
+    assert effect[0, 1] > 3
+    assert gates.effect_sizes(np.ones((40, 1)), where)[2].tolist() == [[0.0], [0.0]]
+
+
+def test_the_unit_that_marks_a_moment_comes_first():
+    steps = np.arange(64)
+    bars, rare = steps % 16 == 0, steps == 3
+    noise = RNG(0).normal(0.5, 0.01, (64, 8))
+    closed = noise.copy()
+    noise[bars, 5] += 0.3
+    closed[bars, 2] -= 0.3
+    rows = gates.openings([layer_of(input=noise, forget=closed)], {"bar": bars, "rare": rare}, RNG(0), top=3)
+    assert [(row.gate, row.unit, row.moment) for row in (rows[0], rows[3])] == [
+        ("input", 5, "bar"),
+        ("forget", 2, "bar"),
+    ]
+    assert len(rows) == 6  # three of each gate; what is rarer than four moments says nothing
+    assert rows[0].at - rows[0].elsewhere == pytest.approx(0.3, abs=0.02)
+    assert rows[0].effect > 5 > 3 > rows[0].chance > 0.5  # the largest of eight units at four of 64 moments
+    assert rows[3].effect < -5

@@ -44,6 +44,7 @@ class ModelFolder:
         facts: how it was trained and what it reached, as `save` was given.
         split: the names of the pieces of each split.
         sha256: of the weights' file.
+        sizes: what `build_model` made the model of.
     """
 
     model: RecurrentLanguageModel
@@ -51,6 +52,7 @@ class ModelFolder:
     facts: dict[str, Any] = field(default_factory=dict)
     split: dict[str, list[str]] = field(default_factory=dict)
     sha256: str = ""
+    sizes: dict[str, Any] = field(default_factory=dict)
 
 
 def build_model(codec: Codec, sizes: dict[str, Any]) -> RecurrentLanguageModel:
@@ -180,4 +182,4 @@ def load(folder: Path) -> ModelFolder:
     except RuntimeError as error:
         raise CheckpointError(f"{folder / 'model.safetensors'}: {str(error).splitlines()[0]}") from error
     facts = {k: v for k, v in config.items() if k not in ("format", "lstmusic", "encoding", "model", "weights")}
-    return ModelFolder(model.eval(), codec, facts, split, found)
+    return ModelFolder(model.eval(), codec, facts, split, found, sizes)

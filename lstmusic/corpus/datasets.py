@@ -22,6 +22,7 @@ from lstmusic.corpus.pieces import SPLITS, PieceRef, Source
 from lstmusic.errors import ConfigError
 from lstmusic.events.chorale import CHURCH_ORGAN, TICKS_PER_STEP, voice_notes
 from lstmusic.events.chorale_grammar import VOICES
+from lstmusic.events.frames import frames_score
 from lstmusic.schema import DataConfig, DataFile
 from lstmusic.score.score import (
     DEFAULT_US_PER_QUARTER,
@@ -29,14 +30,12 @@ from lstmusic.score.score import (
     TEMPO_DTYPE,
     Score,
     Track,
-    sorted_notes,
     table,
 )
 
 CHORALE_QPM = 80.0  # a hymn's walking pace, where the source gives no tempo
 # Of an archive only the songs are taken: not their melodies or chords alone, not other versions of them
 SONGS = {"nottingham": re.compile(r"(.*/)?MIDI/[^/]+\.mid"), "pop909": re.compile(r"(.*/)?POP909/(\d+/)?\d+\.mid")}
-LOWEST_KEY = 21  # A0, the first of a piano's 88 keys
 # Frames in a quarter, found by comparing lengths with the same music in jsb16 and in the Nottingham MIDI files; MuseData
 # and Piano-midi.de are taken to be like Nottingham.
 FRAMES_PER_QUARTER = {"JSB_Chorales": 1, "MuseData": 2, "Nottingham": 2, "Piano_midi": 2}
@@ -129,11 +128,8 @@ def read_jsb16(ref: PieceRef) -> Score:
 
 def read_polymusic(ref: PieceRef) -> Score:
     """One piece of `polymusic`: a key that stays down from frame to frame is one held note of the piano."""
-    frames = _polymusic_file(ref.place)[ref.split][ref.number].astype(np.int64)
-    ticks_per_frame = 4 * TICKS_PER_STEP // FRAMES_PER_QUARTER[Path(ref.place).stem]
-    notes = voice_notes(_changes(frames * np.arange(LOWEST_KEY, LOWEST_KEY + 88)), ticks_per_frame)
-    notes["track"] = 0
-    return Score(sorted_notes(notes), (Track(0, False, "Piano"),))
+    frames = _polymusic_file(ref.place)[ref.split][ref.number] > 0
+    return frames_score(frames, FRAMES_PER_QUARTER[Path(ref.place).stem])
 
 
 def grid_score(grid: np.ndarray) -> Score:

@@ -139,7 +139,7 @@ def build(name: str, **options) -> Codec:
     """The codec of an encoding.
 
     Args:
-        name: `chorale`, `melody`, `metrical` or `performance`, or MidiTok's name of a tokenizer.
+        name: `chorale`, `frames`, `melody`, `metrical` or `performance`, or MidiTok's name of a tokenizer.
         **options: what that codec takes, such as `strikes=False` for `chorale`.
 
     Raises:
@@ -147,11 +147,12 @@ def build(name: str, **options) -> Codec:
     """
     from lstmusic.events import miditok
     from lstmusic.events.chorale import ChoraleCodec
+    from lstmusic.events.frames import FramesCodec
     from lstmusic.events.melody import MelodyCodec
     from lstmusic.events.metrical import MetricalCodec
     from lstmusic.events.performance import PerformanceCodec
 
-    own = {codec.name: codec for codec in (ChoraleCodec, MelodyCodec, MetricalCodec, PerformanceCodec)}
+    own = {codec.name: codec for codec in (ChoraleCodec, FramesCodec, MelodyCodec, MetricalCodec, PerformanceCodec)}
     makers = {**own, **{tokenizer: partial(miditok.MidiTokCodec, tokenizer) for tokenizer in miditok.NAMES}}
     if name in miditok.REFUSED:
         raise ConfigError(f"encoding.name={name}: {miditok.REFUSED[name]}; expected one of {', '.join(miditok.NAMES)}")

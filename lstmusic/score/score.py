@@ -33,6 +33,7 @@ DEFAULT_METER = (4, 4)
 MICROSECONDS_PER_MINUTE = 60_000_000
 DRUM_CHANNEL = 9  # of General MIDI, counted from 0
 SUSTAIN = 64  # the controller of the sustain pedal
+END_TEXT = "end"  # a text that says where a piece ends in silence
 # Sharps (flats below zero) of the major key on each pitch class
 SHARPS = (0, -5, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5)
 
@@ -134,7 +135,7 @@ class Score:
         keys: [K] of `KEY_DTYPE`; tonic is a pitch class (C = 0).
         pedals: [K] of `PEDAL_DTYPE`, the sustain pedal's changes, by track and tick; it is up at the beginning.
         ticks_per_quarter: the resolution of every tick here.
-        texts: free text events as (tick, text); lstmusic keeps its provenance there.
+        texts: free text events as (tick, text); lstmusic keeps its provenance there, and `END_TEXT`.
         pickup_tick: how long the incomplete bar at the beginning lasts, in ticks; 0 if the first bar is whole.
     """
 

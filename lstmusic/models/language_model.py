@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lstmusic.models.dropout import LockedDropout
+from lstmusic.models.dropout import LockedDropout, checked_rate, draw_from, row_mask
 from lstmusic.models.stack import RecurrentStack, State
 
 ILLEGAL = -1e9  # the logit of an id that the grammar forbids; finite, so that bf16 and a whole masked row stay finite
@@ -51,13 +51,16 @@ class RecurrentLanguageModel(nn.Module):
         group_size: G, ids per step.
         feature_sizes: the cardinality of each of the F categorical features.
         num_flags: M, the number of yes/no features.
-        cell: `lstm`, `gru` or `rnn`.
-        embedding_size: E, width of an id's embedding and of the head; the output projection is tied to the embedding.
+        cell: one of `cells.CELLS`.
+        embedding_size: E, width of an id's embedding and of the head.
         hidden_size: H.
         num_layers: L; from the second on residual: x + layer(dropout(x)).
         input_dropout: rate of the locked dropout on what the first layer reads.
         dropout: rate of the locked dropout between layers and before the head.
         head_dropout: rate of the locked dropout inside the head.
+        embedding_dropout: the share of ids that go unseen in a training window; see `dropout.row_mask`.
+        weight_drop: the share of the recurrent matrices' entries dropped in each training window.
+        tied: the output projection is the embedding (Press and Wolf 2017; Inan et al. 2017), else a matrix of its own.
     """
 
     feature_offsets: Tensor
@@ -76,18 +79,20 @@ class RecurrentLanguageModel(nn.Module):
         input_dropout: float = 0.1,
         dropout: float = 0.5,
         head_dropout: float = 0.2,
+        embedding_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        tied: bool = True,
     ) -> None:
         super().__init__()
-        self.group_size = group_size
+        self.group_size, self.embedding_dropout = group_size, checked_rate(embedding_dropout)
         self.embedding = nn.Embedding(num_ids, embedding_size)
         self.register_buffer("feature_offsets", torch.tensor([0, *feature_sizes[:-1]]).cumsum(0), persistent=False)
         num_features = sum(feature_sizes)
         self.stack_features = nn.EmbeddingBag(num_features, hidden_size, mode="sum")
         self.stack_flags = nn.Linear(num_flags, hidden_size, bias=False) if num_flags else None
         self.stack_input = nn.Linear(group_size * embedding_size, hidden_size)
-        self.layers = RecurrentStack(
-            cell, hidden_size, hidden_size, num_layers, input_dropout=input_dropout, dropout=dropout
-        )
+        rates = {"input_dropout": input_dropout, "dropout": dropout, "weight_drop": weight_drop}
+        self.layers = RecurrentStack(cell, hidden_size, hidden_size, num_layers, **rates)
         self.head_features = nn.EmbeddingBag(num_features, embedding_size, mode="sum")
         self.head_flags = nn.Linear(num_flags, embedding_size, bias=False) if num_flags else None
         self.head_input = nn.Linear(hidden_size, embedding_size)
@@ -104,10 +109,13 @@ class RecurrentLanguageModel(nn.Module):
         self.head_norm = nn.LayerNorm(embedding_size)
         self.head_dropout = LockedDropout(head_dropout)
         self.output_bias = nn.Parameter(torch.zeros(num_ids))
+        self.output_weight = None if tied else nn.Parameter(torch.empty(num_ids, embedding_size))
         self._initialise()
 
     def _initialise(self) -> None:
-        nn.init.normal_(self.embedding.weight, std=self.embedding.embedding_dim**-0.5)
+        for table in (self.embedding.weight, self.output_weight):
+            if table is not None:
+                nn.init.normal_(table, std=self.embedding.embedding_dim**-0.5)
         for bag in (self.stack_features, self.head_features):
             nn.init.normal_(bag.weight, std=0.1)
 
@@ -115,6 +123,15 @@ class RecurrentLanguageModel(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.output_bias.device
+
+    @property
+    def generator(self) -> torch.Generator | None:
+        """What draws all masks of dropout: a generator on the model's device; None: torch's default."""
+        return self.layers.generator
+
+    @generator.setter
+    def generator(self, generator: torch.Generator | None) -> None:
+        draw_from(generator, self)
 
     def initial_state(self, lanes: int) -> State:
         """Zeros for this many lanes."""
@@ -139,10 +156,11 @@ class RecurrentLanguageModel(nn.Module):
 
     def logits(self, window: Window, state: State | None = None) -> tuple[Tensor, State]:
         """Masked logits float [B, T, G, V] of a window, and the state after it; see `forward`."""
+        rows = self._row_mask()
         hidden, state = self.hidden(
-            window.previous, window.columns[:, :, 0], window.flags[:, :, 0], window.reset, state
+            window.previous, window.columns[:, :, 0], window.flags[:, :, 0], window.reset, state, rows
         )
-        embedded = self.embedding(window.targets)  # [B, T, G, E]
+        embedded = self._look_up(window.targets, rows)  # [B, T, G, E]
         prefix = torch.zeros_like(embedded[:, :, 0])
         prefixes = [prefix]
         for member, project in enumerate(self.head_prefix):
@@ -153,7 +171,13 @@ class RecurrentLanguageModel(nn.Module):
         return logits.masked_fill(~window.allowed, ILLEGAL), state
 
     def hidden(
-        self, previous: Tensor, columns: Tensor, flags: Tensor, reset: Tensor, state: State | None = None
+        self,
+        previous: Tensor,
+        columns: Tensor,
+        flags: Tensor,
+        reset: Tensor,
+        state: State | None = None,
+        rows: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """The stack's outputs [B, T, H] over a window, and the state after it.
 
@@ -163,8 +187,9 @@ class RecurrentLanguageModel(nn.Module):
             flags: bool [B, T, M].
             reset: bool [B, T].
             state: each [L, B, H]; zeros if None.
+            rows: [V, 1], the window's `row_mask`; None drops no id.
         """
-        return self.layers(self._embed_step(previous, columns, flags), reset, state)
+        return self.layers(self._embed_step(previous, columns, flags, rows), reset, state)
 
     def step(self, previous: Tensor, columns: Tensor, flags: Tensor, state: State) -> tuple[Tensor, State]:
         """One step of the stack: `hidden` over a window of one, without the window.
@@ -190,8 +215,17 @@ class RecurrentLanguageModel(nn.Module):
             base = base + self.head_prefix[member](self.embedding(members[:, member]))
         return self._head(base, columns, flags)
 
-    def _embed_step(self, previous: Tensor, columns: Tensor, flags: Tensor) -> Tensor:
-        x = self.stack_input(self.embedding(previous).flatten(-2)) + self._bag(self.stack_features, columns)
+    def _row_mask(self) -> Tensor | None:
+        if not (self.training and self.embedding_dropout):
+            return None
+        return row_mask(self.embedding.weight, self.embedding_dropout, self.generator)
+
+    def _look_up(self, ids: Tensor, rows: Tensor | None) -> Tensor:
+        return self.embedding(ids) if rows is None else self.embedding(ids) * rows[ids]
+
+    def _embed_step(self, previous: Tensor, columns: Tensor, flags: Tensor, rows: Tensor | None = None) -> Tensor:
+        embedded = self._look_up(previous, rows).flatten(-2)
+        x = self.stack_input(embedded) + self._bag(self.stack_features, columns)
         return x if self.stack_flags is None else x + self.stack_flags(flags.to(x.dtype))
 
     def _bag(self, bag: nn.EmbeddingBag, columns: Tensor) -> Tensor:
@@ -204,4 +238,5 @@ class RecurrentLanguageModel(nn.Module):
         if self.head_flags is not None:
             u = u + self.head_flags(flags.to(u.dtype))
         u = self.head_dropout(self.head_norm(u + self.head_mlp(u)))
-        return functional.linear(u, self.embedding.weight, self.output_bias)
+        table = self.embedding.weight if self.output_weight is None else self.output_weight
+        return functional.linear(u, table, self.output_bias)

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from lstmusic.errors import StateShapeError
 from lstmusic.models import cells
-from lstmusic.models.dropout import checked_rate, locked_dropout
+from lstmusic.models.dropout import DrawsMasks, checked_rate, locked_dropout
 
 State = tuple[Tensor, ...]
 """The carried state: (h, c) for LSTM, (h,) for a GRU, each float [L, B, H]."""
 
 
-class RecurrentStack(nn.ModuleList):
+class RecurrentStack(DrawsMasks, nn.ModuleList):
     """The layers, from the second on residual: x + layer(dropout(x)). Weights are named by the number of their layer.
 
     Args:
@@ -27,12 +27,7 @@ class RecurrentStack(nn.ModuleList):
         input_dropout: rate of the locked dropout on what the first layer reads.
         dropout: rate of the locked dropout between layers and on the outputs.
         weight_drop: the share of the recurrent matrices' entries dropped in each training window.
-
-    Attributes:
-        generator: draws the masks of the locked dropout; None: torch's default.
     """
-
-    generator: torch.Generator | None = None
 
     def __init__(
         self,

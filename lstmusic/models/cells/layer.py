@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 from torch import Tensor, nn
-from torch.nn import functional
+
+from lstmusic.models.dropout import DrawsMasks, weight_drop
 
 LayerState = tuple[Tensor, ...]
 """What one layer carries, each [B, H]: (h, c) for an LSTM, (h,) for a GRU; the first part is the output."""
 
 
-class Layer(nn.Module):
+class Layer(DrawsMasks, nn.Module):
     """Base of the recurrent layers.
 
     Attributes:
@@ -69,5 +70,4 @@ class Layer(nn.Module):
         raise NotImplementedError
 
     def _drop(self, recurrent: Tensor) -> Tensor:
-        """Weight-drop (DropConnect on the recurrent matrix): Merity et al. (2018), section 2."""
-        return functional.dropout(recurrent, self.weight_drop, self.training) if self.weight_drop else recurrent
+        return weight_drop(recurrent, self.weight_drop, self.generator) if self.training else recurrent

@@ -202,6 +202,9 @@ class ChoraleCodec(Codec):
             pickup_tick=-position % int(g.BAR_STEPS[meter]) * TICKS_PER_STEP,
         )
 
+    def note_ids(self, ids: np.ndarray) -> np.ndarray:
+        return np.flatnonzero(self.vocabulary.is_kind("PITCH", ids))
+
     def transpositions(self, ids: np.ndarray) -> tuple[int, int]:
         pitches = self.vocabulary.values("PITCH", ids)[self.vocabulary.is_kind("PITCH", ids)]
         return g.LOWEST_PITCH - int(pitches.min()), g.HIGHEST_PITCH - int(pitches.max())

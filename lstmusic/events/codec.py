@@ -78,6 +78,10 @@ class Codec(ABC):
         ids = np.asarray(ids)
         return ~np.logical_or.reduce([self.vocabulary.is_kind(kind, ids) for kind in self.unscored_kinds])
 
+    def note_ids(self, ids: np.ndarray) -> np.ndarray | None:
+        """Where the id stands that strikes each note of `decode(ids)`, int64 [notes], in their order; None: it is not one."""
+        return None
+
     def num_onsets(self, ids: np.ndarray) -> int:
         """The number of moments at which notes begin."""
         return len(np.unique(self.decode(ids).notes["onset_tick"]))

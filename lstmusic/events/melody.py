@@ -168,6 +168,9 @@ class MelodyCodec(Codec):
         ticks = onset[struck] * TICKS_PER_STEP, lasts[struck] * TICKS_PER_STEP
         return table(NOTE_DTYPE, *ticks, pitch, DEFAULT_VELOCITY, 0)
 
+    def note_ids(self, ids: np.ndarray) -> np.ndarray:
+        return np.flatnonzero(self.vocabulary.is_kind("PITCH", ids))
+
     def transpositions(self, ids: np.ndarray) -> tuple[int, int]:
         pitch = self.vocabulary.values("PITCH", ids)[self.vocabulary.is_kind("PITCH", ids)]
         return -int(pitch.min()), g.NUM_PITCHES - 1 - int(pitch.max())

@@ -125,30 +125,51 @@ class MetricalCodec(Codec):
         groups = self._to_groups(ids)
         kind, value = v.KIND[groups[:, 1]], v.VALUE[groups]
         bar, tempo, note = (np.flatnonzero(kind == k) for k in (v.METER, v.TEMPO, v.PROGRAM))
-        length = v.BAR_STEPS[value[bar, 1]]
-        line = np.cumsum(length) - length
-        step = line[np.cumsum(kind == v.METER) - 1] + np.where(kind == v.METER, 0, value[:, 0])
-        start = int(step[tempo[0]]) if len(tempo) else 0  # the music begins with its first tempo
+        step, start = self._steps(kind, value)
         tick = np.maximum(step - start, 0) * TICKS_PER_STEP
         notes, tracks = self._tracks(tick[note], value[note])
         numerator, denominator = np.array(v.METERS)[value[bar, 1]].T
         keyed = bar[value[bar, 2] > 0]
         key = value[keyed, 2] - 1
         return Score(
-            notes,
+            sorted_notes(notes),
             tracks,
             tempi=table(TEMPO_DTYPE, tick[tempo], np.rint(MICROSECONDS_PER_MINUTE / value[tempo, 1])),
             meters=settled(table(METER_DTYPE, tick[bar], numerator, denominator)),
             keys=settled(table(KEY_DTYPE, tick[keyed], key % 12, key >= 12)),
             ticks_per_quarter=v.STEPS_PER_QUARTER * TICKS_PER_STEP,
-            pickup_tick=(int(length[0]) - start) * TICKS_PER_STEP if start else 0,
+            pickup_tick=(int(v.BAR_STEPS[value[bar[0], 1]]) - start) * TICKS_PER_STEP if start else 0,
         )
+
+    @staticmethod
+    def _steps(kind: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, int]:
+        """The step of each group from the first bar line, int64 [M], and that of the first tempo: there the music begins.
+
+        Args:
+            kind: of each group's second id, [M]. value: of each id, [M, 5].
+        """
+        bar, tempo = kind == v.METER, np.flatnonzero(kind == v.TEMPO)
+        length = v.BAR_STEPS[value[bar, 1]]
+        line = np.cumsum(length) - length
+        step = line[np.cumsum(bar) - 1] + np.where(bar, 0, value[:, 0])
+        return step, int(step[tempo[0]]) if len(tempo) else 0
+
+    def note_ids(self, ids: np.ndarray) -> np.ndarray:
+        groups = self._to_groups(ids)
+        kind, value = v.KIND[groups[:, 1]], v.VALUE[groups]
+        note = kind == v.PROGRAM
+        step, start = self._steps(kind, value)
+        notes, _ = self._tracks((np.maximum(step - start, 0) * TICKS_PER_STEP)[note], value[note])
+        order = np.lexsort([notes[name] for name in ("velocity", "duration_tick", "pitch", "track", "onset_tick")])
+        struck = self.vocabulary.is_kind("PITCH", ids) | self.vocabulary.is_kind("DRUM", ids)
+        return np.flatnonzero(struck)[: len(notes)][order]  # a note that the end leaves unfinished is not decoded
 
     @staticmethod
     def _tracks(onset_tick: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, tuple[Track, ...]]:
         """Notes and tracks of note groups, int64 [N, 5]: a track for each program, others for notes inside one another.
 
-        A MIDI file cannot say which of two notes of one pitch and track ends first; on two tracks each keeps its end.
+        A MIDI file cannot say which of two notes of one pitch and track ends first; on two tracks each keeps its end. The
+        notes stay in the order of their groups.
         """
         _, program, pitch, duration, velocity_bin = values.T
         duration_tick = v.DURATION_STEPS[duration] * TICKS_PER_STEP
@@ -162,9 +183,7 @@ class MetricalCodec(Codec):
             layer[inside] += 1
         used, track = np.unique(np.stack([program, layer]), axis=1, return_inverse=True)
         tracks = [Track(0, True, "Drums") if p == v.DRUM_KIT else Track(p) for p in used[0].tolist()]
-        return sorted_notes(table(NOTE_DTYPE, onset_tick, duration_tick, pitch, velocity, track.reshape(-1))), tuple(
-            tracks
-        )
+        return table(NOTE_DTYPE, onset_tick, duration_tick, pitch, velocity, track.reshape(-1)), tuple(tracks)
 
     def transpositions(self, ids: np.ndarray) -> tuple[int, int]:
         pitch = self.vocabulary.values("PITCH", ids)[self.vocabulary.is_kind("PITCH", ids)]

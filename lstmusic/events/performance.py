@@ -183,6 +183,9 @@ class PerformanceCodec(Codec):
         piano = (Track(0, False, "Piano"),)
         return Score(sorted_notes(rows), piano, pedals=settled_pedals(pedals), ticks_per_quarter=TICKS_PER_QUARTER)
 
+    def note_ids(self, ids: np.ndarray) -> np.ndarray:
+        return np.flatnonzero(self.vocabulary.is_kind("NOTE_ON", ids))  # within an instant they rise, as notes do
+
     def transpositions(self, ids: np.ndarray) -> tuple[int, int]:
         pitch = np.asarray(ids, np.int64)[self.vocabulary.is_kind("NOTE_ON", ids)] - self.grammar.ons.start
         return -int(pitch.min()), g.NUM_PITCHES - 1 - int(pitch.max())

@@ -151,7 +151,8 @@ class RecurrentLanguageModel(nn.Module):
             StateShapeError: the state was made for another number of lanes or another model.
         """
         logits, state = self.logits(window, state)
-        nats = functional.cross_entropy(logits.flatten(0, -2).float(), window.targets.flatten(), reduction="none")
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        nats = functional.cross_entropy(logits.flatten(0, -2), window.targets.flatten(), reduction="none")
         return nats.view(window.targets.shape), state
 
     def logits(self, window: Window, state: State | None = None) -> tuple[Tensor, State]:

@@ -179,7 +179,11 @@ def _of_another_choice(command: str, overrides: list[str], key: str, group: str)
     except ConfigError:  # a sweep over choices
         return ConfigError(f"{came}: not a key of every {group} that was asked for")
     own = ", ".join(f"{group}.{name}" for name in section if name != "name") or "none"
-    return ConfigError(f"{came}: not a key of {group} {section['name']}, expected one of its own: {own}")
+    named = [override.partition("=")[2] for override in overrides if override.startswith(f"{group}=")]
+    name = (
+        section.get("name") or (named or [default for choice, default, _ in groups_of(command) if choice == group])[0]
+    )
+    return ConfigError(f"{came}: not a key of {group} {name}, expected one of its own: {own}")
 
 
 def problem(command: str, overrides: list[str]) -> ConfigError | None:
@@ -249,6 +253,8 @@ def known_keys(command: str) -> tuple[list[str], dict[str, list[str]]]:
     chosen.pop("experiment", None)
     if "data" in chosen:  # a data set names its encoding, which names its trainer
         chosen |= {"encoding": None, "trainer": "default"}
+    if "model" in chosen:  # a model of frames has other keys
+        chosen["model"] = None
     groups = {name: sorted(p.stem for p in (folder / name).glob("*.yaml")) for name in [*chosen, "experiment"]}
     values = {k: v for k, v in main.items() if k not in ("defaults", "hydra")}
     for name in chosen:

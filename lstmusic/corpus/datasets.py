@@ -23,7 +23,7 @@ from lstmusic.errors import ConfigError
 from lstmusic.events.chorale import CHURCH_ORGAN, TICKS_PER_STEP, voice_notes
 from lstmusic.events.chorale_grammar import VOICES
 from lstmusic.events.frames import frames_score
-from lstmusic.schema import DataConfig, DataFile
+from lstmusic.schema import FRAMES_PER_QUARTER, DataConfig, DataFile
 from lstmusic.score.score import (
     DEFAULT_US_PER_QUARTER,
     MICROSECONDS_PER_MINUTE,
@@ -36,9 +36,6 @@ from lstmusic.score.score import (
 CHORALE_QPM = 80.0  # a hymn's walking pace, where the source gives no tempo
 # Of an archive only the songs are taken: not their melodies or chords alone, not other versions of them
 SONGS = {"nottingham": re.compile(r"(.*/)?MIDI/[^/]+\.mid"), "pop909": re.compile(r"(.*/)?POP909/(\d+/)?\d+\.mid")}
-# Frames in a quarter, found by comparing lengths with the same music in jsb16 and in the Nottingham MIDI files; MuseData
-# and Piano-midi.de are taken to be like Nottingham.
-FRAMES_PER_QUARTER = {"JSB_Chorales": 1, "MuseData": 2, "Nottingham": 2, "Piano_midi": 2}
 
 
 def bach() -> Source:

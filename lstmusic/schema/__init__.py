@@ -11,9 +11,18 @@ from lstmusic.schema.commands import (
     RenderConfig,
     TrainConfig,
 )
-from lstmusic.schema.groups import DataConfig, DataFile, FiltersConfig, LimitsConfig, ParallelConfig, TrainerConfig
+from lstmusic.schema.groups import (
+    FRAMES_PER_QUARTER,
+    DataConfig,
+    DataFile,
+    FiltersConfig,
+    LimitsConfig,
+    ParallelConfig,
+    TrainerConfig,
+)
 
 __all__ = [
+    "FRAMES_PER_QUARTER",
     "SCHEMAS",
     "BenchConfig",
     "DataConfig",

@@ -36,6 +36,7 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         at_least("seed", self.seed, 0)
         check_jobs(self.jobs)
+        self.encoding.suit(self.data)
 
 
 @dataclass
@@ -57,6 +58,12 @@ class TrainConfig:
     def __post_init__(self) -> None:
         at_least("seed", self.seed, 0)
         check_jobs(self.jobs)
+        self.encoding.suit(self.data)
+        writes_frames = self.model.output != "ids"
+        if writes_frames != (self.encoding.name == "frames"):
+            expected = "frames" if writes_frames else "another one, or model=frames"
+            kind = "a model of frames" if writes_frames else "a model of ids"
+            raise ConfigError(f"encoding={self.encoding.name}: came with {kind}, expected {expected}")
 
 
 @dataclass

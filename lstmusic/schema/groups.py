@@ -10,9 +10,17 @@ from lstmusic.errors import ConfigError
 from lstmusic.schema.checks import at_least, one_of
 
 MAX_STRETCH = 0.5
-CELLS = ("lstm", "gru", "rnn")
+CELLS = (
+    *("lstm", "gru", "rnn"),
+    *("rnn_relu", "gru_v1", "lstm_ln", "lstm_peephole", "lstm_mogrifier", "mingru", "minlstm", "slstm"),
+)
+OUTPUTS = ("ids", "independent", "joint")  # the latter two are those of frame models
+# Frames in a quarter of each subset of polymusic, found by comparing lengths with the same music in jsb16 and in the
+# Nottingham MIDI files; MuseData and Piano-midi.de are taken to be like Nottingham.
+FRAMES_PER_QUARTER = {"JSB_Chorales": 1, "MuseData": 2, "Nottingham": 2, "Piano_midi": 2}
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 BACKENDS = ("loky", "ray", "dask")
+AVERAGES = ("ema", "asgd", "none")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "bf16-true", "64-true")
 
 
@@ -101,10 +109,16 @@ class EncodingConfig:
     grouped: bool | None = None  # metrical
     pedals: bool | None = None  # performance
     tokenizer: str | None = None  # miditok
+    frames_per_quarter: int | None = None  # frames
 
     def options(self) -> dict[str, Any]:
         """What the codec is built with."""
         return {key: value for key, value in vars(self).items() if key != "name" and value is not None}
+
+    def suit(self, data: DataConfig) -> None:
+        """Fill in what follows from the data set: how long a frame is in the piano rolls of polymusic."""
+        if self.name == "frames" and self.frames_per_quarter is None:
+            self.frames_per_quarter = FRAMES_PER_QUARTER.get(data.subset or "", 2)
 
 
 @dataclass
@@ -118,9 +132,11 @@ class ModelConfig:
     input_dropout: float = 0.1
     dropout: float = 0.5
     head_dropout: float = 0.2
+    output: str = "ids"
 
     def __post_init__(self) -> None:
         one_of("model.cell", self.cell, CELLS)
+        one_of("model.output", self.output, OUTPUTS)
         for name in ("embedding_size", "hidden_size", "num_layers"):
             at_least(f"model.{name}", getattr(self, name), 1)
         for name in ("input_dropout", "dropout", "head_dropout"):
@@ -146,9 +162,13 @@ class TrainerConfig:
     weights_dtype: str = "float32"
     accelerator: str = "auto"
     precision: str = "auto"
+    average: str = "ema"
+    vary_bptt: bool = False
+    devices: str = "1"
+    num_nodes: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("bptt_length", "num_lanes", "patience"):
+        for name in ("bptt_length", "num_lanes", "patience", "num_nodes"):
             at_least(f"trainer.{name}", getattr(self, name), 1)
         for name in ("max_minutes", "max_steps", "learning_rate", "max_grad_norm"):
             value = getattr(self, name)
@@ -165,3 +185,6 @@ class TrainerConfig:
         one_of("trainer.weights_dtype", self.weights_dtype, ("float32", "float16"))
         one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
         one_of("trainer.precision", self.precision, PRECISIONS)
+        one_of("trainer.average", self.average, AVERAGES)
+        if self.devices != "auto" and not (self.devices.isdigit() and int(self.devices) > 0):
+            raise ConfigError(f"trainer.devices={self.devices}: expected a number of processes, or auto")

@@ -27,10 +27,12 @@ from lstmusic import __version__
 from lstmusic.errors import CheckpointError, ConfigError, OutputError, VocabularyError
 from lstmusic.events import codec as codecs
 from lstmusic.events.codec import Codec
+from lstmusic.models.frame_model import FrameModel
 from lstmusic.models.language_model import RecurrentLanguageModel
 
 FORMAT = 1
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
+FRAME_SIZES = ("output", "cell", "hidden_size", "num_layers", "input_dropout", "dropout", "head_dropout", "weight_drop")
 FILES = ("model.safetensors", "config.yaml", "vocabulary.json")
 
 
@@ -57,12 +59,27 @@ class ModelFolder:
 
 def build_model(codec: Codec, sizes: dict[str, Any]) -> RecurrentLanguageModel:
     """A fresh model for an encoding; `sizes` are the arguments of `RecurrentLanguageModel` that a user chooses."""
+    output = sizes.get("output", "ids")
+    if output != "ids":
+        return _frame_model(codec, sizes)  # type: ignore[return-value]
     return RecurrentLanguageModel(
         num_ids=len(codec.vocabulary),
         group_size=codec.group_size,
         feature_sizes=list(codec.grammar.feature_sizes.values()),
         num_flags=codec.grammar.num_flags,
-        **sizes,
+        **{name: size for name, size in sizes.items() if name != "output"},
+    )
+
+
+def _frame_model(codec: Codec, sizes: dict[str, Any]) -> FrameModel:
+    up, down = ([codec.vocabulary.id(kind, is_down) for kind in codec.note_kinds] for is_down in (0, 1))
+    return FrameModel(
+        num_ids=len(codec.vocabulary),
+        num_keys=codec.group_size,
+        up_ids=up,
+        down_ids=down,
+        head_size=sizes["embedding_size"],
+        **{name: size for name, size in sizes.items() if name in FRAME_SIZES},
     )
 
 

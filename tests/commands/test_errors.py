@@ -25,7 +25,7 @@ WRONG = {
     "top_p": (["generate", "sampling.top_p=2"], "sampling.top_p=2.0: expected 0 < top_p <= 1"),
     "songs": (["generate", "songs=0"], "songs=0: expected at least 1"),
     "bars": (["generate", "length.bars=-2"], "length.bars=-2.0: expected a positive number"),
-    "choice": (["train", "model=lstn"], "model=lstn: expected one of gru, lstm, rnn; did you mean lstm?"),
+    "choice": (["train", "model=lstn"], "model=lstn: expected one of", "did you mean lstm?"),
     "data": (["train", "data=foldr"], "data=foldr: expected one of", "did you mean folder?"),
     "encoding": (["train", "encoding=choral"], "encoding=choral: expected one of", "did you mean chorale?"),
     "no path": (["train", "data=folder"], "data.path: missing"),
@@ -36,7 +36,7 @@ WRONG = {
     "precision": (["train", "trainer.precision=7"], "trainer.precision=7: expected one of auto"),
     "path without folder": (["train", "data.path=x"], "data.path=x: belongs to data=folder, came with data=bach"),
     "endless song": (["generate", "length.bars=inf"], "length.bars=inf: expected a positive number, at most 10000"),
-    "cell": (["train", "model.cell=lstn"], "model.cell=lstn: expected one of lstm, gru, rnn; did you mean lstm?"),
+    "cell": (["train", "model.cell=lstn"], "model.cell=lstn: expected one of lstm, gru, rnn", "did you mean lstm?"),
     "split": (["evaluate", "split=validd"], "split=validd: expected one of", "did you mean valid?"),
     "port": (["listen", "port=70000"], "port=70000: expected 0 to 65535"),
     "checkpoint": (["generate", "checkpoint=nowhere"], "checkpoint=nowhere: expected a bundled model"),
@@ -194,7 +194,7 @@ def test_begin_with_a_model_of_another_size(refused, chorale_run, training, tmp_
             "trainer.max_steps=1",
         )
     )
-    assert f"init_from={chorale_run}: other sizes than model.*" in line
+    assert f"init_from={chorale_run}: other sizes than its weights: model.hidden_size=16 (expected 12)" in line
 
 
 def test_an_output_folder_that_cannot_be_made(refused, chorale_run, tmp_path):

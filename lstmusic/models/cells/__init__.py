@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from lstmusic.errors import ConfigError
+from lstmusic.models.cells.gru_v1 import GruV1
 from lstmusic.models.cells.layer import Layer, LayerState
-from lstmusic.models.cells.torch_cells import Gru, Lstm, Rnn
+from lstmusic.models.cells.lstm_variants import LstmLn, LstmMogrifier, LstmPeephole
+from lstmusic.models.cells.scan import MinGru, MinLstm
+from lstmusic.models.cells.slstm import Slstm
+from lstmusic.models.cells.torch_cells import Gru, Lstm, Rnn, RnnRelu
 
-LAYERS: dict[str, type[Layer]] = {"lstm": Lstm, "gru": Gru, "rnn": Rnn}
+LAYERS: dict[str, type[Layer]] = {
+    "lstm": Lstm,
+    "gru": Gru,
+    "rnn": Rnn,
+    "rnn_relu": RnnRelu,
+    "gru_v1": GruV1,
+    "lstm_ln": LstmLn,
+    "lstm_peephole": LstmPeephole,
+    "lstm_mogrifier": LstmMogrifier,
+    "mingru": MinGru,
+    "minlstm": MinLstm,
+    "slstm": Slstm,
+}
 CELLS = tuple(LAYERS)
 
 __all__ = ["CELLS", "Layer", "LayerState", "build", "parameter_count"]
@@ -38,5 +54,5 @@ def parameter_count(cell: str, input_size: int, hidden_size: int) -> int:
 
 def _kind(cell: str) -> type[Layer]:
     if cell not in LAYERS:
-        raise ConfigError(f"model.cell={cell}: expected one of {', '.join(LAYERS)}")
+        raise ConfigError(f"model.cell={cell}: expected one of {', '.join(CELLS)}")
     return LAYERS[cell]

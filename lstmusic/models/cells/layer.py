@@ -13,7 +13,7 @@ LayerState = tuple[Tensor, ...]
 
 
 class Layer(DrawsMasks, nn.Module):
-    """Base of the recurrent layers.
+    """Base of the recurrent layers. A state of zeros is that of a layer that has read nothing.
 
     Attributes:
         input_size: I.
@@ -29,8 +29,8 @@ class Layer(DrawsMasks, nn.Module):
     has_recurrent_matrix: ClassVar[bool] = True
     weight_drop: float = 0.0
 
-    @staticmethod
-    def parameter_count(input_size: int, hidden_size: int) -> int:
+    @classmethod
+    def parameter_count(cls, input_size: int, hidden_size: int) -> int:
         """How many numbers the layer learns."""
         raise NotImplementedError
 
@@ -63,10 +63,14 @@ class Layer(DrawsMasks, nn.Module):
         Returns:
             The new state; its first part is the output [B, H].
         """
-        raise NotImplementedError
+        return self.combine(self.gates(inputs, state), state)
 
     def gates(self, inputs: Tensor, state: LayerState) -> dict[str, Tensor]:
         """What each gate says at one step, each [B, H]; arguments as for `step`."""
+        raise NotImplementedError
+
+    def combine(self, gates: dict[str, Tensor], state: LayerState) -> LayerState:
+        """The state that follows from what the gates say."""
         raise NotImplementedError
 
     def _drop(self, recurrent: Tensor) -> Tensor:

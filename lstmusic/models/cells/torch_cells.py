@@ -66,13 +66,31 @@ class Rnn(TorchLayer):
 
     kernel_mode, kernel, num_gates = "RNN_TANH", staticmethod(torch.rnn_tanh), 1
 
-    def step(self, inputs: Tensor, state: LayerState) -> LayerState:
-        """See `Layer.step`."""
-        return (self.gates(inputs, state)["candidate"],)
+    squash: ClassVar[Callable] = staticmethod(torch.tanh)
 
     def gates(self, inputs: Tensor, state: LayerState) -> dict[str, Tensor]:
         """No gate: the candidate is the new state."""
-        return {"candidate": torch.tanh(self._from_input(inputs) + self._from_state(state[0]))}
+        return {"candidate": self.squash(self._from_input(inputs) + self._from_state(state[0]))}
+
+    def combine(self, gates: dict[str, Tensor], state: LayerState) -> LayerState:
+        """(h,)."""
+        return (gates["candidate"],)
+
+
+class RnnRelu(Rnn):
+    """h' = max(0, W x + U h + b), U the identity at the start, W small, no bias: a unit keeps what it has.
+
+    Source: Le, Jaitly and Hinton (2015), section 2.
+    """
+
+    kernel_mode, kernel, squash = "RNN_RELU", staticmethod(torch.rnn_relu), staticmethod(torch.relu)
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        nn.init.normal_(self.weight_ih_l0, std=0.001)
+        nn.init.eye_(self.weight_hh_l0)
+        nn.init.zeros_(self.bias_ih_l0)
+        nn.init.zeros_(self.bias_hh_l0)
 
 
 class Lstm(TorchLayer):
@@ -95,9 +113,8 @@ class Lstm(TorchLayer):
     def _carried(state: LayerState) -> LayerState:
         return state
 
-    def step(self, inputs: Tensor, state: LayerState) -> LayerState:
-        """See `Layer.step`."""
-        gates = self.gates(inputs, state)
+    def combine(self, gates: dict[str, Tensor], state: LayerState) -> LayerState:
+        """(h, c)."""
         return gates["output"] * torch.tanh(gates["cell"]), gates["cell"]
 
     def gates(self, inputs: Tensor, state: LayerState) -> dict[str, Tensor]:
@@ -115,9 +132,8 @@ class Gru(TorchLayer):
 
     kernel_mode, kernel, num_gates = "GRU", staticmethod(torch.gru), 3
 
-    def step(self, inputs: Tensor, state: LayerState) -> LayerState:
-        """See `Layer.step`."""
-        gates = self.gates(inputs, state)
+    def combine(self, gates: dict[str, Tensor], state: LayerState) -> LayerState:
+        """(h,)."""
         return ((1 - gates["update"]) * gates["candidate"] + gates["update"] * state[0],)
 
     def gates(self, inputs: Tensor, state: LayerState) -> dict[str, Tensor]:

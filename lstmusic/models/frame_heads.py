@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from lstmusic.models.dropout import DrawsMasks, checked_rate, mask
 
+RESTING_LOGIT = -3.0  # before anything is learned a key is down in one frame of 21: four of 88 keys
+
 
 class FrameHead(nn.Module):
     """Base of the heads."""
@@ -32,6 +34,7 @@ class IndependentHead(FrameHead):
     def __init__(self, hidden_size: int, num_keys: int) -> None:
         super().__init__()
         self.output = nn.Linear(hidden_size, num_keys)
+        nn.init.constant_(self.output.bias, RESTING_LOGIT)
 
     def forward(self, hidden: Tensor, frames: Tensor) -> Tensor:
         return self.output(hidden)
@@ -67,6 +70,7 @@ class JointHead(DrawsMasks, FrameHead):
         self.head_norm = nn.LayerNorm(head_size)
         self.output = nn.Linear(head_size, num_keys, bias=False)
         self.head_dropout = checked_rate(head_dropout)
+        nn.init.normal_(self.head_prefix.weight, std=0.2)
 
     def forward(self, hidden: Tensor, frames: Tensor) -> Tensor:
         frame, prefix, row = stretches(frames.flatten(0, 1))
@@ -82,7 +86,8 @@ class JointHead(DrawsMasks, FrameHead):
 
     def _f(self, a: Tensor, lane: Tensor) -> Tensor:
         """f of a, float [R, D], in the lanes int64 [R] of the window."""
-        inner = self._drop(functional.gelu(self.mlp_input(self.mlp_norm(a))), lane)
+        a = self.mlp_norm(a)
+        inner = self._drop(functional.gelu(self.mlp_input(a)), lane)
         return self._drop(self.head_norm(a + self.mlp_output(inner)), lane)
 
     def _drop(self, x: Tensor, lane: Tensor) -> Tensor:

@@ -23,9 +23,9 @@ class FrameModel(nn.Module):
         num_ids: V, the vocabulary's size.
         num_keys: K, the size of a group.
         up_ids, down_ids: the ids that say of a key that it is up, and that it is down.
-        output: `independent` or `joint`; see `frame_heads`.
         cell, hidden_size, num_layers, input_dropout, dropout, weight_drop: of the stack; see `RecurrentStack`.
-        head_size: width of the joint head.
+        output: `independent` or `joint`; see `frame_heads`.
+        embedding_size: width of what the first layer reads, and of the joint head; 0: the first layer reads the keys.
         head_dropout: rate of the locked dropout inside the joint head.
     """
 
@@ -43,7 +43,7 @@ class FrameModel(nn.Module):
         cell: str = "lstm",
         hidden_size: int = 256,
         num_layers: int = 1,
-        head_size: int = 128,
+        embedding_size: int = 128,
         input_dropout: float = 0.0,
         dropout: float = 0.0,
         head_dropout: float = 0.0,
@@ -55,9 +55,10 @@ class FrameModel(nn.Module):
             of_id = torch.zeros(num_ids, dtype=torch.bool)
             of_id[ids] = True
             self.register_buffer(name, of_id, persistent=False)
+        self.embedding = nn.Linear(num_keys, embedding_size) if embedding_size else None
         self.layers = RecurrentStack(
             cell,
-            num_keys,
+            embedding_size or num_keys,
             hidden_size,
             num_layers,
             input_dropout=input_dropout,
@@ -67,7 +68,7 @@ class FrameModel(nn.Module):
         self.head: FrameHead = (
             IndependentHead(hidden_size, num_keys)
             if output == "independent"
-            else JointHead(hidden_size, num_keys, head_size, head_dropout)
+            else JointHead(hidden_size, num_keys, embedding_size, head_dropout)
         )
 
     @property
@@ -119,8 +120,9 @@ class FrameModel(nn.Module):
         return self._of_ids(self.head.next_key(hidden, self.is_down[members]))
 
     def _inputs(self, previous: Tensor) -> Tensor:
-        """The keys that are down, 1, and the others, 0."""
-        return self.is_down[previous].to(next(self.parameters()).dtype)
+        """What the first layer reads of frames, int64 [..., K]: 1 for each key that is down, or an embedding of these."""
+        down = self.is_down[previous].to(next(self.parameters()).dtype)
+        return down if self.embedding is None else self.embedding(down)
 
     def _of_ids(self, logits: Tensor) -> Tensor:
         """The logits of all ids, float [..., V], from that of a key being down, float [...]."""

@@ -138,7 +138,8 @@ class ModelConfig:
         one_of("model.cell", self.cell, CELLS)
         one_of("model.output", self.output, OUTPUTS)
         for name in ("embedding_size", "hidden_size", "num_layers"):
-            at_least(f"model.{name}", getattr(self, name), 1)
+            may_be_empty = name == "embedding_size" and self.output == "independent"
+            at_least(f"model.{name}", getattr(self, name), 0 if may_be_empty else 1)
         for name in ("input_dropout", "dropout", "head_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"model.{name}={getattr(self, name)}: expected 0 <= {name} < 1")

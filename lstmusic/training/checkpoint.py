@@ -32,7 +32,10 @@ from lstmusic.models.language_model import RecurrentLanguageModel
 
 FORMAT = 1
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
-FRAME_SIZES = ("output", "cell", "hidden_size", "num_layers", "input_dropout", "dropout", "head_dropout", "weight_drop")
+FRAME_SIZES = (
+    *("output", "cell", "embedding_size", "hidden_size", "num_layers"),
+    *("input_dropout", "dropout", "head_dropout", "weight_drop"),
+)
 FILES = ("model.safetensors", "config.yaml", "vocabulary.json")
 
 
@@ -78,7 +81,6 @@ def _frame_model(codec: Codec, sizes: dict[str, Any]) -> FrameModel:
         num_keys=codec.group_size,
         up_ids=up,
         down_ids=down,
-        head_size=sizes["embedding_size"],
         **{name: size for name, size in sizes.items() if name in FRAME_SIZES},
     )
 

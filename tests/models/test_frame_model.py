@@ -29,7 +29,7 @@ def model_of():
 
     def build(output="joint", **sizes) -> FrameModel:
         torch.manual_seed(0)
-        sizes = {"num_keys": 88, "hidden_size": 12, "num_layers": 2, "head_size": 8, **sizes}
+        sizes = {"num_keys": 88, "hidden_size": 12, "num_layers": 2, "embedding_size": 8, **sizes}
         return FrameModel(num_ids=6, up_ids=[0, 2], down_ids=[1, 3], output=output, **sizes).eval()
 
     return build
@@ -53,8 +53,8 @@ def key_by_key(head, hidden, frame):
     """The logits of a joint head by its definition, one key at a time: hidden [H], frame bool [K]."""
     a, logits = head.head_input(hidden), []
     for k, down in enumerate(frame.tolist()):
-        inner = torch.nn.functional.gelu(head.mlp_input(head.mlp_norm(a)))
-        f = head.head_norm(a + head.mlp_output(inner))
+        u = head.mlp_norm(a)
+        f = head.head_norm(u + head.mlp_output(torch.nn.functional.gelu(head.mlp_input(u))))
         logits.append(head.direct.output(hidden)[k] + head.output.weight[k] @ f)
         if down:
             a = a + head.head_prefix.weight[:, k]

@@ -1,0 +1,168 @@
+"""table=training: how many tokens per second are trained on, and what share of the machine's arithmetic that is.
+
+Three GRU layers of 512, windows of 200 steps, 64 lanes, events of the `performance` encoding. Contenders take turns on the
+same tokens, so that a slower minute of the machine hits all of them; the first step of each turn is not counted. Ours is
+the real thing: the module, the Trainer and the thread that makes windows, with everything on, and then without one part
+after the other. Pieces are made up: how fast a step is hardly depends on what it says.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+
+from lstmusic.benchmarks import arithmetic
+from lstmusic.benchmarks.bare_models import BareModel, BareTraining
+from lstmusic.benchmarks.own_training import NOTHING, PARTS, OwnTraining, Workload, made_up_workload
+
+PACKAGES = ("lstmusic", "torch", "lightning", "numpy")
+TURNS = 3
+STEPS = 2  # of a turn that are counted
+WORTH_IT = 1.5  # bf16 is measured where its products are so many times as fast as those of float32
+DTYPE_NAMES = {torch.float32: "float32", torch.bfloat16: "bf16"}
+
+
+class Sizes(NamedTuple):
+    """What is trained: L layers of H units, windows of T steps, B lanes."""
+
+    layers: int = 3
+    hidden: int = 512
+    steps: int = 200
+    lanes: int = 64
+
+
+@dataclass
+class Contender:
+    """One row.
+
+    Attributes:
+        turn: takes some steps, the first of which is not counted, and says how many seconds the others took.
+        flops: per token.
+        seconds: per step, one entry for each turn.
+    """
+
+    name: str
+    cell: str
+    sizes: Sizes
+    dtype: torch.dtype
+    turn: Callable[[int], float]
+    flops: int
+    seconds: list[float] = field(default_factory=list)
+
+
+def rows(
+    *,
+    note: Callable[[str], None] = lambda words: None,
+    sizes: Sizes | None = None,
+    turns: int = TURNS,
+    steps: int = STEPS,
+) -> Iterator[dict[str, Any]]:
+    """Train with every contender in turns.
+
+    Args:
+        note: told what is being measured.
+        sizes: 3 layers of 512, and on a GPU also 3 of 1024, unless given.
+
+    Yields:
+        A row for each contender: `name`, `cell`, `hidden`, `dtype`, `ms_per_step`, `tokens_per_second`, `times_loop` and
+        `times_bare` (tokens per second beside the loop over steps of the same cell and beside the bare model of the same
+        cell and dtype, the median of turns), `mflop_per_token`, `gflop_per_second`, and `of_matmul`, the share of the rate
+        of large matrix products that was measured on this machine with the same dtype and as many threads.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    note("matrix products")
+    rates = {dtype: arithmetic.matmul_rate(device, dtype) for dtype in DTYPE_NAMES}
+    dtypes = [torch.float32]
+    if rates[torch.bfloat16] > WORTH_IT * rates[torch.float32]:
+        dtypes.append(torch.bfloat16)
+    for own in [sizes] if sizes else [Sizes()] if device.type == "cpu" else [Sizes(), Sizes(hidden=1024)]:
+        everyone = contenders(own, dtypes, device)
+        for number in range(turns):
+            for contender in everyone:
+                note(f"turn {number + 1} of {turns}: {contender.name}")
+                contender.seconds.append(contender.turn(1 + steps) / steps)
+        for contender in everyone:
+            yield _row(contender, everyone, rates[contender.dtype])
+
+
+def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the screen shows: all of it."""
+    return rows
+
+
+def contenders(sizes: Sizes, dtypes: list[torch.dtype], device: torch.device) -> list[Contender]:
+    """Everyone who takes part, those that are compared one after the other."""
+    work = made_up_workload(lanes=sizes.lanes, window_steps=sizes.steps)
+    everyone = [_bare("gru", sizes, torch.float32, device, work, loop=True)]
+    for dtype in dtypes:
+        for cell in ("gru", "lstm"):
+            everyone += [_bare(cell, sizes, dtype, device, work), _own(cell, sizes, dtype, device, work)]
+    dtype = torch.float32 if device.type == "cpu" else dtypes[-1]
+    parts = [{part} for part in PARTS] + [set(PARTS)]
+    return everyone + [_own("gru", sizes, dtype, device, work, without=frozenset(part)) for part in parts]
+
+
+def _bare(
+    cell: str, sizes: Sizes, dtype: torch.dtype, device: torch.device, work: Workload, *, loop: bool = False
+) -> Contender:
+    model = BareModel(cell, work.num_ids, sizes.hidden, sizes.layers, loop=loop)
+    training = BareTraining(model, device, dtype)
+    windows = [(w.previous[..., 0].to(device), w.targets[..., 0].to(device)) for _, w in work.windows()]
+
+    def turn(steps: int) -> float:
+        started = 0.0
+        for step in range(steps):
+            training.step(*windows[step % len(windows)])
+            if step == 0:
+                arithmetic.wait_for(device)
+                started = time.perf_counter()
+        arithmetic.wait_for(device)
+        return time.perf_counter() - started
+
+    name = f"nn.{cell.upper()}, " + ("one call per step" if loop else "nothing else")
+    return Contender(name, cell, sizes, dtype, turn, arithmetic.bare_flops(model))
+
+
+def _own(
+    cell: str,
+    sizes: Sizes,
+    dtype: torch.dtype,
+    device: torch.device,
+    work: Workload,
+    *,
+    without: frozenset[str] = NOTHING,
+) -> Contender:
+    training = OwnTraining(cell, sizes.hidden, sizes.layers, work, device, dtype, without=without)
+    words = [PARTS[part] for part in without] if len(without) == 1 else ["any of these"]
+    name = f"lstmusic without {words[0]}" if without else "lstmusic with everything"
+    return Contender(name, cell, sizes, dtype, training.turn, training.flops)
+
+
+def _row(own: Contender, everyone: list[Contender], matmul_rate: float) -> dict[str, Any]:
+    seconds = statistics.median(own.seconds)
+    rate = own.sizes.lanes * own.sizes.steps / seconds
+    loop = next((c for c in everyone if c.name == f"nn.{own.cell.upper()}, one call per step"), None)
+    bare = next(c for c in everyone if c.name == f"nn.{own.cell.upper()}, nothing else" and c.dtype == own.dtype)
+    return {
+        "name": own.name,
+        "cell": own.cell,
+        "hidden": own.sizes.hidden,
+        "dtype": DTYPE_NAMES[own.dtype],
+        "ms_per_step": 1000 * seconds,
+        "tokens_per_second": rate,
+        "times_loop": None if loop is None else _ratio(loop, own),
+        "times_bare": _ratio(bare, own),
+        "mflop_per_token": own.flops / 1e6,
+        "gflop_per_second": own.flops * rate / 1e9,
+        "of_matmul": own.flops * rate / matmul_rate,
+    }
+
+
+def _ratio(slow: Contender, own: Contender) -> float:
+    """How many times as fast one is as another: the median of their turns, each beside the other's."""
+    return statistics.median(other / mine for other, mine in zip(slow.seconds, own.seconds, strict=True))

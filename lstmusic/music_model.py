@@ -16,6 +16,7 @@ from lstmusic import __version__
 from lstmusic.corpus.lanes import Arrays, piece_arrays
 from lstmusic.errors import CheckpointError, GenerationError
 from lstmusic.evaluation.likelihood import piece_nats, to_window
+from lstmusic.evaluation.surprise import Surprise, surprise
 from lstmusic.sampling.sampler import MAX_BARS, Length, Sampled, SamplingSettings, sample
 from lstmusic.schema import suggestion
 from lstmusic.score import Score
@@ -36,12 +37,14 @@ class Song:
         ids: int64 [N], BOS group and primer included.
         legal: whether the grammar allows every id.
         report: seed, ids and new_ids (those drawn), notes, seconds, bars, nats_per_token, illegal, what a primer lost.
+        surprise: nats of each note and bar of the score, under the model at temperature 1.
     """
 
     score: Score
     ids: np.ndarray
     legal: bool
     report: dict[str, Any] = field(default_factory=dict)
+    surprise: Surprise | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,9 @@ class MusicModel:
             "closed_at_limit": not length.given and new_bars >= MAX_BARS,
             "primer_changes": primer.losses,
         }
-        return Song(score, sampled.ids, bool(legal.all()), report)
+        start_tick = 0 if primer_in_output else primer_ticks
+        told = surprise(self.codec, sampled.ids, sampled.nats, whole, start_tick)
+        return Song(score, sampled.ids, bool(legal.all()), report, told)
 
     def nll(self, score: Score) -> np.ndarray:
         """Nats of a piece under the model, float64 [N]: one per scored token (music, not headers or the ending)."""

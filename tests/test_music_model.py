@@ -55,6 +55,26 @@ def test_songs_are_legal_and_their_reports_true(model):
         assert song.report["nats_per_token"] == pytest.approx(nats, abs=1e-4)
 
 
+def test_each_note_has_its_surprise_but_those_of_the_primer(model, phrase):
+    (song,) = model.generate(songs=1, seed=2, length_bars=2)
+    nats = music_model.piece_nats(model.model, model.codec, song.ids)
+    wanted = nats[model.codec.note_ids(song.ids) - model.codec.group_size]
+    np.testing.assert_allclose(song.surprise.note_nats, wanted, atol=1e-4)
+    assert np.nansum(song.surprise.bar_nats) == pytest.approx(
+        nats[model.codec.scored(song.ids)[model.codec.group_size :]].sum(), abs=1e-2
+    )
+    primer = phrase(1)
+    longer, rest = (
+        model.generate(songs=1, seed=2, length_bars=2, primer=primer, primer_in_output=kept)[0]
+        for kept in (True, False)
+    )
+    assert len(longer.surprise.note_nats) == len(longer.score.notes)
+    assert np.isnan(longer.surprise.note_nats).sum() == len(primer.notes)
+    assert len(rest.surprise.note_nats) == len(rest.score.notes)
+    assert len(rest.surprise.bar_nats) == len(rest.score.bar_ticks()) - 1
+    assert np.nansum(rest.surprise.note_nats) == pytest.approx(np.nansum(longer.surprise.note_nats))
+
+
 def test_a_song_does_not_depend_on_how_many_are_asked_for(model):
     one, many = model.generate(songs=1, seed=9, length_bars=1), model.generate(songs=3, seed=9, length_bars=1)
     assert np.array_equal(one[0].ids, many[0].ids)

@@ -102,7 +102,8 @@ def _page(folder: Path, songs: list[Song], rows: list[dict[str, Any]], request: 
             "illegal events": str(row["illegal"]),
             "seed": f"{row['seed']} (song {row['name'].split('-')[-1].lstrip('0')})",
         }
-        cards.append(PageSong(row["name"], song.score, row["files"], facts))
+        told = {} if song.surprise is None else song.surprise._asdict()
+        cards.append(PageSong(row["name"], song.score, row["files"], facts, **told))
     config: GenerateConfig = request.config
     length = f"{config.length.bars:g} bars" if config.length.bars else ""
     length = length or (f"{config.length.seconds:g} s" if config.length.seconds else "until the model ends")

@@ -79,7 +79,7 @@ class Codec(ABC):
         return ~np.logical_or.reduce([self.vocabulary.is_kind(kind, ids) for kind in self.unscored_kinds])
 
     def note_ids(self, ids: np.ndarray) -> np.ndarray | None:
-        """Where the id stands that strikes each note of `decode(ids)`, int64 [notes], in their order; None: it is not one."""
+        """Where the id stands that strikes each note of `decode(ids)`, int64 [notes], in their order; None: no id does."""
         return None
 
     def num_onsets(self, ids: np.ndarray) -> int:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
+
+import numpy as np
 
 from lstmusic.files import whole
 from lstmusic.listening import palette
@@ -30,12 +33,18 @@ class PageSong:
         score: what the page draws, and plays where there is no audio file.
         files: suffix ("mid", "wav", …) to file name, relative to the page's folder.
         facts: short lines such as {"bars": "16", "nats per token": "0.81"}.
+        note_nats: how surprising each note was to a model, [notes]; not a number where it was given, as in a primer.
+        bar_nats: the same of each bar, [bars].
+        pictures: below the song, what each shows to its file name, relative to the page's folder.
     """
 
     name: str
     score: Score
     files: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    note_nats: np.ndarray | None = None
+    bar_nats: np.ndarray | None = None
+    pictures: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_page(folder: Path | str, songs: Sequence[PageSong], *, title: str, settings: Mapping[str, object]) -> Path:
@@ -89,7 +98,17 @@ def song_data(song: PageSong) -> dict:
         "low": low,
         "high": high,
         "notes": [list(row) for row in zip(*(column.tolist() for column in columns), strict=True)],
+        "note_nats": _numbers(song.note_nats),
+        "bar_nats": _numbers(song.bar_nats),
+        "pictures": [[words, quote(name)] for words, name in song.pictures.items()],
     }
+
+
+def _numbers(values: np.ndarray | None) -> list[float | None] | None:
+    """Figures as JSON has them: nothing where there is no number."""
+    if values is None:
+        return None
+    return [round(value, 3) if math.isfinite(value) else None for value in np.asarray(values, float).tolist()]
 
 
 def script_json(data: object) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from lstmusic.errors import OutputError
 from lstmusic.listening import audio, page, server
@@ -37,6 +38,17 @@ def test_the_page_holds_notes_in_seconds(chorale, tmp_path):
     assert shown["bars"] == [0, 2.4, 4.8, 7.2, 9.6] and shown["length"] == 9.6
     assert shown["notes"][4:6] == [[0.6, 0.6, 72, 80, 0], [0.6, 0.6, 69, 80, 1]]
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+
+
+def test_the_page_holds_surprise(chorale, tmp_path):
+    nats = np.r_[np.nan, 1.23456, np.zeros(62)]
+    song = PageSong("one", chorale(4), note_nats=nats, bar_nats=np.arange(4.0), pictures={"gates": "gates #1.png"})
+    shown = data_of(write_page(tmp_path, [song], title="", settings={}))["songs"][0]
+    assert shown["note_nats"][:3] == [None, 1.235, 0] and len(shown["note_nats"]) == len(shown["notes"])
+    assert shown["bar_nats"] == [0, 1, 2, 3]
+    assert shown["pictures"] == [["gates", "gates%20%231.png"]]
+    plain = data_of(write_page(tmp_path, [PageSong("one", chorale(1))], title="", settings={}))["songs"][0]
+    assert plain["note_nats"] is plain["bar_nats"] is None
 
 
 @given(st.text(max_size=40))
@@ -180,6 +192,44 @@ def test_keys(visit):
     tab.get_by_role("button", name="Play song 1").focus()
     tab.keyboard.press("Space")  # on a button, the space bar presses the button, once
     until(tab, "cards[0].player.playing")
+
+
+def test_surprise_is_shown_told_and_taken_away(visit, chorale):
+    nats = np.full(64, 0.1)
+    nats[4:8] = np.nan, 2.302585, 6.0, 0.0  # of the second chord
+    picture_file = visit.folder / "gates.png"
+    Image.new("RGB", (40, 20), "red").save(picture_file)
+    song = PageSong(
+        "told", chorale(4), note_nats=nats, bar_nats=np.array([8.0, 1, np.nan, 2]), pictures={"Gates": "gates.png"}
+    )
+    write_page(visit.folder, [song, PageSong("untold", chorale(1))], title="", settings={})
+    tab = visit(viewport={"width": 900, "height": 700})
+    assert tab.get_by_role("button", name="Surprise").count() == 1
+    before, height = picture(tab, 0), tab.evaluate("cards[0].height")
+    button, told = tab.get_by_role("button", name="Surprise"), tab.locator(".told").first
+    assert not told.is_visible()
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true" and told.is_visible()
+    assert picture(tab, 0) != before and tab.evaluate("cards[0].height") > height
+
+    def hover(time, pitch):
+        x, y = tab.evaluate("([t, p]) => [cards[0].x(t), (cards[0].song.high - p + 0.5) * cards[0].row]", [time, pitch])
+        tab.locator("canvas").first.hover(position={"x": x, "y": y})
+        return told.text_content()
+
+    assert hover(0.9, 69) == "A4, Alto, bar 1: 2.30 nats, a probability of 10 %"
+    assert hover(0.9, 72) == "C5, Soprano, bar 1: given"
+    assert hover(0.9, 65) == "F4, Tenor, bar 1: 6.00 nats, a probability of 0.2 %"
+    assert hover(0.9, 60).startswith("Strong colours")
+    below = tab.evaluate("cards[0].height") - 10
+    tab.locator("canvas").first.hover(position={"x": tab.evaluate("cards[0].x(1)"), "y": below})
+    assert told.text_content() == "Bar 1: 8.0 nats"
+    image = tab.locator("figure img")
+    image.scroll_into_view_if_needed()
+    until(tab, "document.querySelector('figure img').naturalWidth === 40")
+    assert image.get_attribute("alt") == "Gates"
+    button.click()
+    assert picture(tab, 0) == before and not told.is_visible()
 
 
 def test_it_fits_a_phone_and_follows_the_dark(visit):

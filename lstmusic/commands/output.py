@@ -42,8 +42,10 @@ def write_config(folder: Path, request: Request) -> None:
     """Write the composed configuration and the overrides that led to it."""
     import yaml
 
-    (folder / "config.yaml").write_text(yaml.safe_dump(request.plain, sort_keys=False, allow_unicode=True))
-    (folder / "overrides.yaml").write_text(yaml.safe_dump(request.overrides, allow_unicode=True))
+    with whole(folder / "config.yaml") as beside:
+        beside.write_text(yaml.safe_dump(request.plain, sort_keys=False, allow_unicode=True))
+    with whole(folder / "overrides.yaml") as beside:
+        beside.write_text(yaml.safe_dump(request.overrides, allow_unicode=True))
 
 
 def write_report(folder: Path, command: str, request: Request, results: dict[str, Any]) -> dict[str, Any]:

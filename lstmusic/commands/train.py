@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
 from dataclasses import asdict
@@ -12,52 +11,60 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from rich.console import Console
 
-from lstmusic import config as configs
-from lstmusic import music_model
-from lstmusic.commands import output
+from lstmusic.commands import output, train_start
 from lstmusic.commands.corpora import check_request, requested_corpus, show_verdicts
 from lstmusic.commands.evaluate import LANES, WINDOW_STEPS, measure
 from lstmusic.commands.train_report import draw_curves, write_card
 from lstmusic.config import Request
 from lstmusic.corpus.store import Corpus
-from lstmusic.errors import CheckpointError, ConfigError, LstmusicError, VocabularyError
+from lstmusic.errors import LstmusicError
 from lstmusic.evaluation import baselines as simple
 from lstmusic.evaluation.likelihood import split_nats
-from lstmusic.events import codec as codecs
 from lstmusic.listening.page import PageSong, write_page
 from lstmusic.models.language_model import RecurrentLanguageModel
 from lstmusic.sampling.sampler import Length, SamplingSettings, sample
-from lstmusic.schema import TrainConfig
+from lstmusic.schema import TrainConfig, TrainerConfig
 from lstmusic.score import midi
-from lstmusic.training import checkpoint
+from lstmusic.training import checkpoint, distributed, launch
+from lstmusic.training.checkpoint import ModelFolder
 from lstmusic.training.fit import Fitted, check_device, fit
 
 SAMPLES = 2
 SAMPLE_BARS = 8
-MAY_CHANGE = ("trainer.max_minutes", "trainer.max_steps", "trainer.patience", "data.cache", "jobs", "parallel")
 
 
 def run(request: Request) -> dict[str, Any]:
     """Train a model into the request's folder; the report. Raises KeyboardInterrupt after Ctrl-C, everything saved."""
-    console = Console()
+    console = Console(quiet=not launch.is_first())
     check_device(request.config.trainer)
-    if not request.config.resume:  # which takes over the request of another run
+    place = train_start.run_to_resume(request)
+    first = None
+    if place is not None:
+        request = train_start.resumed(request, place)
+    else:
         check_request(request.config)
-    start = _start(request.config)
-    request, folder, resume = _folder(request, console)
+        request, first = train_start.first_model(request)
+    settings: TrainerConfig = request.config.trainer
+    devices = launch.num_devices(settings.devices, settings.accelerator)
+    with launch.together(devices, settings.num_nodes, ["train", *train_start.own_overrides(request)]):
+        return _train(request, place, first, console)
+
+
+def _train(request: Request, place: Path | None, first: ModelFolder | None, console: Console) -> dict[str, Any]:
+    """The training itself, in one of its processes; the report, which only the first one has."""
+    started = time.monotonic()
+    request, folder, last = distributed.of_first(_folder(request, place, console))
     config: TrainConfig = request.config
     torch.manual_seed(config.seed)
-    started = time.monotonic()
     corpus = requested_corpus(config, console)
     show_verdicts(corpus, console)
-    if resume is not None:
-        _check_same_pieces(folder, corpus)
+    if last is not None:
+        train_start.check_same_pieces(folder, corpus.piece_names())
     model = checkpoint.build_model(corpus.codec, asdict(config.model))
-    if start is not None and resume is None:
-        _begin_with(model, start, config.init_from)
+    if first is not None and last is None:
+        model.load_state_dict(first.model.state_dict())
     saver = _Saver(folder / "model", corpus, request)
     fitted = fit(
         model,
@@ -70,9 +77,20 @@ def run(request: Request) -> dict[str, Any]:
             averaged, corpus, folder / "samples" / f"step-{step}", config.seed
         ),
         console=console,
-        resume=resume,
+        resume=last,
     )
+    if distributed.rank() > 0:
+        return {}
     return _finish(request, folder, corpus, saver, fitted, console, time.monotonic() - started)
+
+
+def _folder(request: Request, place: Path | None, console: Console) -> tuple[Request, Path, Path | None]:
+    """The run's folder and the checkpoint to go on from, as the first process has decided."""
+    if distributed.rank() > 0:
+        return request, request.folder, None
+    if place is None:
+        return request, train_start.open_folder(request, console), None
+    return request, place, train_start.last_checkpoint(place, request, console)
 
 
 class _Saver:
@@ -106,71 +124,6 @@ class _Saver:
             card=write_card(facts, self.corpus, self.request.overrides),
             dtype=config.trainer.weights_dtype,
         )
-
-
-def _folder(request: Request, console: Console) -> tuple[Request, Path, Path | None]:
-    """Where the run goes and which checkpoint it goes on from: a new folder, or that of the run to resume."""
-    resume = request.config.resume
-    if not resume:
-        return request, output.open_folder(request), None
-    mine = [o for o in request.overrides if not o.startswith(("resume=", "hydra."))]
-    place = _latest(request.folder.parent, mine) if resume == "auto" else Path(resume)
-    if place is None:
-        console.print("resume=auto: no earlier run to go on with, a new one begins")
-        return request, output.open_folder(request), None
-    last = place / "checkpoints" / "last.ckpt"
-    if not last.is_file() or not (place / "overrides.yaml").is_file():
-        raise CheckpointError(f"resume={resume}: no checkpoints/last.ckpt there, expected the folder of a training run")
-    saved = yaml.safe_load((place / "overrides.yaml").read_text())
-    new = [override for override in mine if override not in saved]
-    for override in new:
-        if not override.startswith(MAY_CHANGE):
-            raise ConfigError(f"{override}: cannot change in a resumed run, expected only {', '.join(MAY_CHANGE)}")
-    again = configs.compose("train", [o for o in saved if not o.startswith(tuple(n.split("=")[0] for n in new))] + new)
-    output.write_config(place, again)
-    console.print(f"resuming {place}", markup=False)
-    return again, place, last
-
-
-def _check_same_pieces(folder: Path, corpus: Corpus) -> None:
-    """Raise CheckpointError where the data of a run has changed since: its carried state and best figure would lie."""
-    split = folder / "model" / "split.json"
-    if split.is_file() and json.loads(split.read_text()) != corpus.piece_names():
-        raise CheckpointError(f"resume={folder}: the pieces of its data have changed since, expected the same ones")
-
-
-def _latest(runs: Path, overrides: list[str]) -> Path | None:
-    """The run that was saved last among those that were asked for the same, whatever their budget."""
-    wanted = {o for o in overrides if not o.startswith("trainer.max_")}
-    found = []
-    for last in runs.glob("*/checkpoints/last.ckpt"):
-        place = last.parent.parent
-        asked = place / "overrides.yaml"
-        if asked.is_file() and wanted <= set(yaml.safe_load(asked.read_text())):
-            found.append((last.stat().st_mtime, place))
-    return max(found)[1] if found else None
-
-
-def _start(config: TrainConfig) -> RecurrentLanguageModel | None:
-    """The model to begin with, if one is named; checked before any work."""
-    if not config.init_from:
-        return None
-    start = music_model.load(config.init_from)
-    codec = codecs.build(config.encoding.name, **config.encoding.options())
-    if start.codec.vocabulary != codec.vocabulary:
-        raise VocabularyError(
-            f"init_from={config.init_from}: encoding {start.codec.name}, expected {codec.name} with the same vocabulary"
-        )
-    return start.model
-
-
-def _begin_with(model: RecurrentLanguageModel, start: RecurrentLanguageModel, init_from: str | None) -> None:
-    try:
-        model.load_state_dict(start.state_dict())
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"init_from={init_from}: other sizes than model.* ({str(error).splitlines()[-1].strip()})"
-        ) from error
 
 
 def _write_samples(model: RecurrentLanguageModel, corpus: Corpus, folder: Path, seed: int) -> None:

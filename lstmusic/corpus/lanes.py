@@ -11,6 +11,8 @@ import numpy as np
 from lstmusic.events.codec import Codec
 
 ALIGNMENT = 16  # pieces begin at multiples of this many steps, so that a window breaks into few stretches
+HALF_SHARE, JITTER_STEPS, MIN_STEPS = 0.05, 5.0, 5  # of windows that vary
+BORDERS = 1  # names the generator of their borders beside that of the plan
 
 
 class LanePiece(NamedTuple):
@@ -85,6 +87,9 @@ class Lanes:
         num_lanes: B. window_steps: T.
         seed: with the epoch it decides the order and the augmentation.
         augmentation: drawn per piece and epoch; None: pieces stay as they are, in their own order.
+        vary: draw each window's length: around T, one in twenty around T / 2 (Merity et al. 2018, section 5), the same
+            for all lanes and processes.
+        rank, world: this process and how many there are: each has B lanes of a plan for all of them.
     """
 
     def __init__(
@@ -97,20 +102,25 @@ class Lanes:
         window_steps: int,
         seed: int = 0,
         augmentation: Augmentation | None = None,
+        vary: bool = False,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         self.codec, self.read, self.steps = codec, read, np.asarray(steps)
-        self.num_lanes, self.window_steps = max(1, min(num_lanes, len(self.steps))), window_steps
-        self.seed, self.augmentation = seed, augmentation
+        self.num_lanes, self.window_steps = max(1, min(num_lanes, -(-len(self.steps) // world))), window_steps
+        self.seed, self.augmentation, self.vary = seed, augmentation, vary
+        self.rank, self.world = rank, world
         self.plan = lru_cache(maxsize=2)(self._plan)
+        self.borders = lru_cache(maxsize=2)(self._borders)
         # Masks and features are many times larger than the states they follow from: only a window's are made.
         self._states = lru_cache(maxsize=4 * self.num_lanes)(self._load)
 
     def _plan(self, epoch: int) -> list[list[LanePiece]]:
-        """The pieces of each lane in an epoch: in random order, each to the lane that is shortest so far."""
+        """The pieces of each lane of all processes in an epoch: in random order, each to the shortest lane so far."""
         rng = np.random.default_rng((self.seed, epoch))
         order = np.arange(len(self.steps)) if self.augmentation is None else rng.permutation(len(self.steps))
-        ends = np.zeros(self.num_lanes, np.int64)
-        lanes: list[list[LanePiece]] = [[] for _ in range(self.num_lanes)]
+        ends = np.zeros(self.num_lanes * self.world, np.int64)
+        lanes: list[list[LanePiece]] = [[] for _ in ends]
         for piece in order.tolist():
             semitones, stretch = self._draw(rng, piece)
             lane = int(np.argmin(ends))
@@ -133,25 +143,37 @@ class Lanes:
             stretch = float(1 + rng.uniform(-1, 1) * self.augmentation.max_stretch)
         return semitones, stretch
 
+    def _borders(self, epoch: int) -> np.ndarray:
+        """The steps of an epoch at which windows begin, and the one at which the last ends: when the longest lane has."""
+        longest = max((lane[-1].start + lane[-1].steps for lane in self.plan(epoch) if lane), default=0)
+        if not self.vary:
+            return np.arange(-(-longest // self.window_steps) + 1) * self.window_steps
+        rng = np.random.default_rng((self.seed, epoch, BORDERS))
+        most = -(-longest // MIN_STEPS) + 1
+        middle = np.where(rng.random(most) < HALF_SHARE, self.window_steps / 2, self.window_steps)
+        lengths = np.maximum(MIN_STEPS, np.rint(rng.normal(middle, JITTER_STEPS))).astype(np.int64)
+        borders = np.r_[0, lengths.cumsum()]
+        return borders[: np.searchsorted(borders, longest) + 1]
+
     def num_windows(self, epoch: int) -> int:
         """How many windows the epoch has: until the longest lane ends."""
-        longest = max((lane[-1].start + lane[-1].steps for lane in self.plan(epoch) if lane), default=0)
-        return -(-longest // self.window_steps)
+        return len(self.borders(epoch)) - 1
 
     def window(self, epoch: int, step: int) -> Arrays:
         """Window number `step` of an epoch; the state is carried from the window before it."""
-        first, last = step * self.window_steps, (step + 1) * self.window_steps
-        lanes = self.plan(epoch)
+        first, last = self.borders(epoch)[step : step + 2].tolist()
+        mine = self.rank * self.num_lanes
+        lanes = self.plan(epoch)[mine : mine + self.num_lanes]
         groups, states = self._states(epoch, 0, 0)
         sample = _stretch_arrays(self.codec, groups[:2], states[:2], 0)
-        out = Arrays(*(np.zeros((self.num_lanes, self.window_steps, *f.shape[1:]), f.dtype) for f in sample))
+        out = Arrays(*(np.zeros((self.num_lanes, last - first, *f.shape[1:]), f.dtype) for f in sample))
         out.allowed[...] = True
         for b, lane in enumerate(lanes):
             for k, item in enumerate(lane):
                 begin, end = max(first, item.start), min(last, item.start + item.steps)
                 if begin < end:
                     here = slice(begin - item.start, end - item.start + 1)
-                    groups, states = self._states(epoch, b, k)
+                    groups, states = self._states(epoch, mine + b, k)
                     arrays = _stretch_arrays(self.codec, groups[here], states[here], here.start)
                     for field, values in zip(out, arrays, strict=True):
                         field[b, begin - first : end - first] = values

@@ -118,7 +118,16 @@ class Corpus:
         }
 
     def lanes(
-        self, name: str, *, num_lanes: int, window_steps: int, seed: int = 0, augmentation: Augmentation | None = None
+        self,
+        name: str,
+        *,
+        num_lanes: int,
+        window_steps: int,
+        seed: int = 0,
+        augmentation: Augmentation | None = None,
+        vary: bool = False,
+        rank: int = 0,
+        world: int = 1,
     ) -> Lanes:
         """The windows of a split; see `Lanes`."""
         chosen = self.indices(name)
@@ -131,6 +140,9 @@ class Corpus:
             window_steps=window_steps,
             seed=seed,
             augmentation=augmentation,
+            vary=vary,
+            rank=rank,
+            world=world,
         )
 
 

@@ -190,7 +190,7 @@ def load(folder: Path) -> ModelFolder:
     try:
         codec = codecs.build(encoding.pop("name"), **encoding)
         model = build_model(codec, sizes)
-    except (ConfigError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (ConfigError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"checkpoint={folder}: config.yaml makes no model ({error!r:.120})") from error
     if json.loads(json.dumps(_vocabulary(codec))) != vocabulary:
         raise VocabularyError(

@@ -6,7 +6,7 @@ import logging
 import math
 import pickle
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,17 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
-from torch.utils.data import DataLoader, IterableDataset
 
-from lstmusic.corpus.lanes import Arrays, Augmentation, Lanes
+from lstmusic.corpus.lanes import Augmentation, Lanes
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import CheckpointError, ConfigError, DeviceError
 from lstmusic.models.language_model import RecurrentLanguageModel
 from lstmusic.schema import TrainerConfig
+from lstmusic.training import distributed, launch
 from lstmusic.training.module import TrainingModule
 from lstmusic.training.monitor import Monitor
 from lstmusic.training.schedule import Budget
+from lstmusic.training.stream import WindowStream
 
 VALID_LANES = 64
 VALID_SHARE = 0.05  # of the time may go into validation; a forward pass costs a third of a step
@@ -40,22 +41,6 @@ class Fitted:
     interrupted: bool
     device: str
     elapsed_s: float
-
-
-class WindowStream(IterableDataset):
-    """The windows from where the module stands, for ever; the Trainer sees one endless epoch."""
-
-    def __init__(self, lanes: Lanes, module: TrainingModule) -> None:
-        self.lanes, self.module = lanes, module
-
-    def __iter__(self) -> Iterator[tuple[tuple[int, int], Arrays]]:
-        epoch, step = self.module.position
-        while True:
-            if step < self.lanes.num_windows(epoch):
-                yield (epoch, step), self.lanes.window(epoch, step)
-                step += 1
-            else:
-                epoch, step = epoch + 1, 0
 
 
 def fit(
@@ -91,6 +76,8 @@ def fit(
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         ema_decay=settings.ema_decay,
+        average=settings.average,
+        window_steps=settings.bptt_length if settings.vary_bptt else None,
     )
     every = _validation_interval(train, valid)
     monitor = Monitor(
@@ -98,41 +85,44 @@ def fit(
     )
     trainer = _trainer(settings, folder, monitor)
     console.print(f"device: {trainer.strategy.root_device}, {sum(p.numel() for p in model.parameters()):,} weights")
-    loader = DataLoader(WindowStream(train, module), batch_size=None, collate_fn=_unchanged)
+    stream = WindowStream(train, lambda: module.position)
     try:
-        trainer.fit(module, loader, ckpt_path=resume, weights_only=True)
+        trainer.fit(module, stream, ckpt_path=resume, weights_only=True)
     except (RuntimeError, KeyError, EOFError, OSError, pickle.UnpicklingError) as error:
         if resume is not None and module.window_index == 0:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise CheckpointError(f"{resume}: cannot be resumed ({reason:.120})") from error
         raise
+    finally:
+        stream.close()
     return Fitted(monitor.row, monitor.best, monitor.interrupted, str(trainer.strategy.root_device), module.elapsed_s)
-
-
-def _unchanged(item: Any) -> Any:
-    return item
 
 
 def _lanes(corpus: Corpus, settings: TrainerConfig, seed: int) -> tuple[Lanes, Lanes | None]:
     if not corpus.indices("train"):
         raise ConfigError("the train split is empty, expected at least one piece")
     stretch = settings.max_stretch if corpus.codec.stretchable else 0.0
+    rank, world = distributed.rank(), distributed.world_size()
     train = corpus.lanes(
         "train",
         num_lanes=settings.num_lanes,
         window_steps=settings.bptt_length,
         seed=seed,
         augmentation=Augmentation(settings.max_semitones, stretch),
+        vary=settings.vary_bptt,
+        rank=rank,
+        world=world,
     )
     if not corpus.indices("valid"):
         return train, None
-    return train, corpus.lanes("valid", num_lanes=VALID_LANES, window_steps=settings.bptt_length)
+    lanes = math.ceil(VALID_LANES / world)
+    return train, corpus.lanes("valid", num_lanes=lanes, window_steps=settings.bptt_length, rank=rank, world=world)
 
 
 def _validation_interval(train: Lanes, valid: Lanes | None) -> int:
     """Windows between two validations: whole epochs of a small corpus, and so many that validation stays cheap."""
     cost = 0.0 if valid is None else float(valid.steps.sum()) / 3
-    affordable = cost / VALID_SHARE / (train.num_lanes * train.window_steps)
+    affordable = cost / VALID_SHARE / (train.num_lanes * train.world * train.window_steps)
     return max(1, math.ceil(affordable), min(train.num_windows(0), 500))
 
 
@@ -140,6 +130,7 @@ def check_device(settings: TrainerConfig) -> None:
     """Raise DeviceError where the accelerator that was asked for is not there."""
     if settings.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise DeviceError(f"trainer.accelerator={settings.accelerator}: no such device here, expected cpu or auto")
+    launch.num_devices(settings.devices, settings.accelerator)
 
 
 def _trainer(settings: TrainerConfig, folder: Path, monitor: Monitor) -> lightning.Trainer:
@@ -152,7 +143,10 @@ def _trainer(settings: TrainerConfig, folder: Path, monitor: Monitor) -> lightni
     try:
         return lightning.Trainer(
             accelerator=settings.accelerator,
-            devices=1,
+            devices=launch.num_devices(settings.devices, settings.accelerator),
+            num_nodes=settings.num_nodes,
+            strategy="ddp" if distributed.world_size() > 1 else "auto",
+            use_distributed_sampler=False,  # each process has lanes of its own
             precision=precision,
             max_steps=-1,
             max_epochs=-1,

@@ -1,8 +1,7 @@
-"""While training: validate, keep the best, save for resuming, write metrics and samples, say how it goes, stop in time."""
+"""While training: validate, keep the best, save for resuming, write samples, stop in time."""
 
 from __future__ import annotations
 
-import csv
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -11,33 +10,20 @@ from typing import Any
 
 import lightning
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from lstmusic.corpus.lanes import Lanes
 from lstmusic.errors import OutputError
 from lstmusic.evaluation.likelihood import split_nats
-from lstmusic.files import whole
-from lstmusic.models.language_model import RecurrentLanguageModel
-from lstmusic.training.module import TrainingModule
+from lstmusic.training import distributed, metrics, resume
+from lstmusic.training.module import AGREE_EVERY, Tally, TrainingModule
 
-COLUMNS = (
-    "step",
-    "epoch",
-    "elapsed_s",
-    "train_nats_per_token",
-    "valid_nats_per_token",
-    "learning_rate",
-    "grad_norm",
-    "tokens_per_second",
-    "skipped_steps",
-)
-CARRIED = ("best", "since_best", "sampled", "validated_at", "row", "nats", "tokens", "max_norm", "since_s")
+CARRIED = ("best", "since_best", "sampled", "validated_at", "row", "since_s")
 SAVE_EVERY_S = 120.0  # what a kill can cost where validations are rare
 SAMPLE_AT = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
 class Monitor(lightning.Callback):
-    """See the module.
+    """See the module. Of several processes each validates its own lanes, and the first one writes and prints.
 
     Args:
         folder: the run's folder; `metrics.csv` and `checkpoints/` come here.
@@ -55,23 +41,19 @@ class Monitor(lightning.Callback):
         valid: Lanes | None,
         every_steps: int,
         patience: int,
-        keep: Callable[[RecurrentLanguageModel, dict[str, float]], None],
-        sample: Callable[[RecurrentLanguageModel, int], None],
+        keep: Callable[[Any, dict[str, float]], None],
+        sample: Callable[[Any, int], None],
         console: Console,
     ) -> None:
         self.folder, self.valid, self.every_steps, self.patience = folder, valid, every_steps, patience
-        self.keep, self.sample, self.console = keep, sample, console
+        self.keep, self.sample = keep, sample
         self.best, self.since_best = float("inf"), 0
         self.sampled = 0
-        self.nats, self.tokens, self.max_norm = 0.0, 0, 0.0
         self.since_s, self.saved_s = 0.0, 0.0
         self.interrupted = False
         self.validated_at = -1
         self.row: dict[str, float] = {}
-        self._bar = Progress(
-            TextColumn("training"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-            TextColumn("{task.fields[words]}"), console=console, disable=not console.is_terminal,
-        )  # fmt: skip
+        self._bar = metrics.Bar(console)
         self._handler: Any = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -83,113 +65,96 @@ class Monitor(lightning.Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         module = _own(pl_module)
-        self._keep_rows_until(module.window_index)
+        if distributed.rank() == 0:
+            metrics.keep_rows_until(self.folder, self.validated_at)
         self.saved_s = module.elapsed_s
         self._handler = signal.signal(signal.SIGINT, self._interrupt)
-        self._bar.start()
-        self._task = self._bar.add_task("training", total=1.0, words="")
-        self._bar.update(self._task, completed=min(module.progress, 1.0))
-        self.trainer = trainer
-        trainer.should_stop = module.progress >= 1  # a finished run that is resumed
+        self._bar.start(module.progress)
+        trainer.should_stop = self._over(module)  # a finished run that is resumed
+
+    def _over(self, module: TrainingModule) -> bool:
+        return module.progress >= 1 or self.since_best >= self.patience
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         """The first Ctrl-C ends training after the step at hand; the second one at once."""
         self.interrupted = True
-        self.trainer.should_stop = True
         signal.signal(signal.SIGINT, self._handler)
+
+    def _stop_is_asked(self, module: TrainingModule) -> bool:
+        """Whether Ctrl-C was pressed, at one of the processes; they ask each other now and then."""
+        if distributed.world_size() > 1:
+            if module.window_index % AGREE_EVERY:
+                return False
+            self.interrupted = any(distributed.gathered(self.interrupted))
+        return self.interrupted
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        module = _own(pl_module)
-        self.nats += module.last.nats
-        self.tokens += module.last.tokens
-        self.max_norm = max(self.max_norm, module.last.grad_norm)
-        over = module.progress >= 1 or self.interrupted
-        if module.window_index % self.every_steps == 0 or over:
+        module, stop = _own(pl_module), self._stop_is_asked(_own(pl_module))
+        due = module.window_index % self.every_steps == 0 or module.progress >= 1
+        if due:
             self._validate(trainer, module)
         while self.sampled < len(SAMPLE_AT) and module.progress >= SAMPLE_AT[self.sampled]:
             self.sampled += 1
-            self.sample(module.averaged, module.window_index)
-        if over or self.since_best >= self.patience:
-            trainer.should_stop = True
-        if module.elapsed_s - self.saved_s > SAVE_EVERY_S:
+            if distributed.rank() == 0:
+                self.sample(module.averaged, module.window_index)
+        if due or stop or module.elapsed_s - self.saved_s > SAVE_EVERY_S:
             self._save(trainer)
             self.saved_s = module.elapsed_s
-        self._show(module)
+        if stop and not due:  # for the report alone: a run that goes on from here has never seen it
+            self._validate(trainer, module)
+        trainer.should_stop = stop or self._over(module)
+        self._bar.show(module, self.since_s)
 
     def _validate(self, trainer: lightning.Trainer, module: TrainingModule) -> None:
         self.validated_at = module.window_index
-        train = self.nats / max(self.tokens, 1)
-        watched = train
-        if self.valid is not None:
-            watched = split_nats(module.averaged, self.valid, module.device).per_token
-        rate = self.tokens / max(module.elapsed_s - self.since_s, 1e-9)
-        values = (
-            module.window_index, module.position[0], module.elapsed_s, train, watched,
-            trainer.optimizers[0].param_groups[0]["lr"], self.max_norm, rate, module.skipped_steps,
-        )  # fmt: skip
-        self.row = row = dict(zip(COLUMNS, values, strict=True))
-        self._write_row(row)
-        if trainer.logger is not None:
-            trainer.logger.log_metrics(row, module.window_index)
-        if watched < self.best:
+        train = module.read()
+        watched = train.per_token if self.valid is None else self._valid_nats(module, self.valid)
+        self.row = row = metrics.row_of(
+            module, watched, trainer.optimizers[0].param_groups[0]["lr"], module.elapsed_s - self.since_s
+        )
+        better = watched < self.best
+        if better:
             self.best, self.since_best = watched, 0
-            self.keep(module.averaged, row)
         else:
             self.since_best += 1
-        self.nats, self.tokens, self.max_norm, self.since_s = 0.0, 0, 0.0, module.elapsed_s
-        self._save(trainer)
-        self.saved_s = module.elapsed_s
-        self._bar.console.print(self._words(module, row))
+        module.averaging.validated(watched)
+        module.tally, self.since_s = Tally(), module.elapsed_s
+        if distributed.rank() > 0:
+            return
+        metrics.write_row(self.folder, row)
+        if trainer.logger is not None:
+            trainer.logger.log_metrics(row, module.window_index)
+        if better:
+            self.keep(module.averaged, row)
+        self._bar.tell(module, row)
+
+    @staticmethod
+    def _valid_nats(module: TrainingModule, valid: Lanes) -> float:
+        """Nats per token of the validation split, of which each process has read its own lanes."""
+        own = split_nats(module.averaged, valid, module.device)
+        nats, tokens = (sum(parts) for parts in zip(*distributed.gathered((own.nats, own.tokens)), strict=True))
+        return nats / max(tokens, 1)
 
     def _save(self, trainer: lightning.Trainer) -> None:
         """Write the checkpoint beside its place, then rename: a kill or a full disk leaves the one before whole."""
-        place = self.folder / "checkpoints" / "last.ckpt"
+        place = resume.beside(self.folder)
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with whole(place) as beside:
-                trainer.save_checkpoint(beside)
-        except RuntimeError as error:  # so torch reports a full disk
-            raise OutputError(f"{place}: cannot be written ({str(error).splitlines()[0]})") from error
-
-    def _write_row(self, row: dict[str, float]) -> None:
-        path = self.folder / "metrics.csv"
-        new = not path.exists()
-        with open(path, "a", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            if new:
-                writer.writeheader()
-            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
-
-    def _keep_rows_until(self, step: int) -> None:
-        """Drop rows that a killed run wrote after the checkpoint that this one goes on from."""
-        path = self.folder / "metrics.csv"
-        if path.exists():
-            with open(path, newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
-            with whole(path) as beside, open(beside, "w", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS)
-                writer.writeheader()
-                writer.writerows(rows)
-
-    @staticmethod
-    def _words(module: TrainingModule, row: dict[str, float]) -> str:
-        return (
-            f"{100 * min(module.progress, 1):5.1f} %  step {row['step']:.0f}  epoch {row['epoch']:.0f}  "
-            f"train {row['train_nats_per_token']:.3f}  valid {row['valid_nats_per_token']:.3f} nats per token  "
-            f"{row['tokens_per_second']:.0f} tokens/s  {_left(module)}"
-        )
-
-    def _show(self, module: TrainingModule) -> None:
-        rate = self.tokens / max(module.elapsed_s - self.since_s, 1e-9)
-        words = f"{self.nats / max(self.tokens, 1):.3f} nats per token  {rate:.0f} tokens/s  {_left(module)}"
-        self._bar.update(self._task, completed=min(module.progress, 1.0), words=words)
+            trainer.save_checkpoint(place)
+        except (RuntimeError, OSError) as error:  # as a RuntimeError torch reports a full disk
+            place.unlink(missing_ok=True)
+            reason = str(error).splitlines()[0]
+            raise OutputError(f"{self.folder / resume.FOLDER / resume.LAST}: cannot be written ({reason})") from error
+        if distributed.rank() == 0:
+            resume.install(self.folder)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         module = _own(pl_module)
-        if self.validated_at != module.window_index:
+        if self.validated_at != module.window_index:  # resumed with a budget that was spent already
             self._validate(trainer, module)
+            self._save(trainer)
         self._close()
 
     def on_exception(
@@ -206,11 +171,3 @@ class Monitor(lightning.Callback):
 def _own(module: lightning.LightningModule) -> TrainingModule:
     assert isinstance(module, TrainingModule)
     return module
-
-
-def _left(module: TrainingModule) -> str:
-    """Time left, from the share of the budget that is spent."""
-    if module.progress <= 0:
-        return ""
-    seconds = module.elapsed_s * max(0.0, 1 / module.progress - 1)
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} left"

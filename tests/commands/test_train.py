@@ -217,9 +217,30 @@ def test_a_torn_checkpoint_is_refused_and_kept(chorale_run, tmp_path, refused):
     folder = shutil.copytree(chorale_run, tmp_path / "run")
     last = folder / "checkpoints" / "last.ckpt"
     last.write_bytes(last.read_bytes()[:1000])
-    assert f"{last}: cannot be resumed" in refused("train", f"resume={folder}")
+    line = refused("train", f"resume={folder}")
+    assert f"{last} is torn or altered" in line
+    assert f"{last.with_name('previous.ckpt')} is missing" in line
     assert last.stat().st_size == 1000
     assert lstmusic.load(folder)
+
+
+def test_a_torn_checkpoint_is_named_and_the_one_before_is_used(never_stopped, tmp_path, capsys, report_of):
+    folder = shutil.copytree(never_stopped, tmp_path / "run")
+    last = folder / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    assert main(["train", f"resume={folder}"]) == 0
+    assert f"{last} is torn or altered; going on from previous.ckpt, the one before" in capsys.readouterr().out
+    check_equal_to(never_stopped, folder, report_of)
+
+
+def test_auto_begins_beside_what_a_run_left_that_was_killed_before_it_saved(training, tmp_path, capsys):
+    left = tmp_path / "runs" / "here"
+    (left / "tensorboard").mkdir(parents=True)
+    (left / "overrides.yaml").write_text("")
+    assert main([*training(left, "encoding=chorale", "trainer.max_steps=1"), "resume=auto"]) == 0
+    assert "holds no checkpoint, the new run goes to" in capsys.readouterr().out
+    assert (tmp_path / "runs" / "here-2" / "report.json").is_file()
+    assert {file.name for file in left.iterdir()} == {"tensorboard", "overrides.yaml"}
 
 
 def test_auto_without_an_earlier_run_begins_one(training, tmp_path, report_of):

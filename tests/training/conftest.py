@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lstmusic.corpus.lanes import Augmentation, Lanes
+from lstmusic.evaluation.likelihood import to_window
 from lstmusic.events import codec as codecs
 from lstmusic.training.module import TrainingModule
 from lstmusic.training.schedule import Budget
@@ -31,12 +32,20 @@ def lanes(chorale, phrase):
 
 
 @pytest.fixture
+def batch(lanes):
+    """A function: the window of an epoch and step as a training step takes it."""
+    return lambda epoch, step: ((epoch, step), to_window(lanes.window(epoch, step)))
+
+
+@pytest.fixture
 def module_of(tiny_model, chorale):
     """A function: a training module with its optimizer, ready for `training_step`."""
 
-    def build(max_grad_norm=1.0, **sizes) -> TrainingModule:
+    def build(max_grad_norm=1.0, average="ema", window_steps=None, **sizes) -> TrainingModule:
         module = TrainingModule(
             tiny_model(chorale, **{"input_dropout": 0.0, **sizes}).train(),
+            average=average,
+            window_steps=window_steps,
             budget=Budget(max_steps=100),
             learning_rate=1e-2,
             weight_decay=0.0,

@@ -24,13 +24,12 @@ from lstmusic.corpus.pieces import PieceRef
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import ConfigError, ReadError
 from lstmusic.files import whole
-from lstmusic.schema import BenchConfig, FiltersConfig, one_of
+from lstmusic.schema import FRAMES_PER_QUARTER, BenchConfig, FiltersConfig, one_of
 
 Row = dict[str, Any]
 Rows = list[Row]
 
 MIN_WIDTH = 120  # columns; on a narrower screen lines go on below, but no figure is cut
-SUBSETS = ("JSB_Chorales", "Nottingham", "MuseData", "Piano_midi")
 
 
 class _Entry(NamedTuple):
@@ -49,7 +48,7 @@ class _Entry(NamedTuple):
 TABLES = {
     **dict.fromkeys(("encoding", "fidelity", "copies", "leak"), _Entry(("data", "pieces"), of_files=True)),
     "long_lag": _Entry(("minutes", "seeds")),
-    "polyphonic": _Entry(("data", "minutes", "seeds")),
+    "polyphonic": _Entry(("data", "minutes", "seeds", "models")),
     "training": _Entry(()),
 }
 
@@ -103,7 +102,8 @@ def _arguments(request: Request, console: Console) -> dict[str, Any]:
     """What a table that trains is given."""
     config: BenchConfig = request.config
     takes = TABLES[config.table].takes
-    given = {"minutes": config.minutes, "seeds": config.seeds}
+    models = config.models.split(",") if config.models else None
+    given = {"minutes": config.minutes, "seeds": config.seeds, "models": models}
     arguments: dict[str, Any] = {key: value for key, value in given.items() if key in takes and value is not None}
     return arguments | _sets(request, console) if "data" in takes else arguments
 
@@ -124,10 +124,11 @@ def _sets(request: Request, console: Console) -> dict[str, Any]:
 
         data = configs.compose("bench", [*choices, f"data.subset={subset}"]).config.data
         keep_all = FiltersConfig(min_notes=1, min_seconds=0, min_pitches=1, duplicates=True)
-        return open_corpus(data, "frames", {}, filters=keep_all, jobs=1, seed=0, console=console)
+        options = {"frames_per_quarter": FRAMES_PER_QUARTER[subset]}
+        return open_corpus(data, "frames", options, filters=keep_all, jobs=1, seed=0, console=console)
 
     one = any(o.startswith("data.subset=") for o in asked)
-    return {"open_set": open_set, "subsets": (request.config.data.subset,) if one else SUBSETS}
+    return {"open_set": open_set, "subsets": (request.config.data.subset,) if one else tuple(FRAMES_PER_QUARTER)}
 
 
 def _of_files(request: Request, table: ModuleType, console: Console) -> tuple[Path, dict[str, Any]]:

@@ -159,6 +159,7 @@ class BenchConfig:
     pieces: int | None = 200
     minutes: float | None = None
     seeds: int | None = None
+    models: str | None = None
     encoding: EncodingConfig | None = None
     trainer: TrainerConfig | None = None
 

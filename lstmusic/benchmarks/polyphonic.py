@@ -148,12 +148,14 @@ def _nats(frames: np.ndarray, probability: np.ndarray) -> float:
 
 
 def summary(rows: Sequence[Row]) -> list[Row]:
-    """The table: a line for each model, counted, published or trained here, and a column for each set that was asked for."""
+    """The table: a line for each model, counted, published or trained here, and a column for each set."""
     lines = [_line(name, "", rows) for name in COMPUTED]
     for output in KEYS:
         for line in PUBLISHED:
             if line.output == output:
-                lines.append(_cells(line.name, output, line.parameters, dict(zip(SETS, line.nats)), line.source))
+                lines.append(
+                    _cells(line.name, output, line.parameters, dict(zip(SETS, line.nats, strict=True)), line.source)
+                )
         lines += [_line(name, output, rows) for name, model in MODELS.items() if model.output == output]
     asked = {SETS[row["set"]] for row in rows}
     return [line for line in lines if any(line[title] for title in asked)]

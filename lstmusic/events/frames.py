@@ -129,6 +129,9 @@ class FramesCodec(Codec):
         groups = np.asarray(ids).reshape(-1, g.NUM_KEYS)  # what comes round at the other end is up, or BOS or EOS
         return np.roll(groups, semitones, axis=1).reshape(-1)
 
+    def scored(self, ids: np.ndarray) -> np.ndarray:
+        return self.vocabulary.is_kind("KEY", ids)
+
     def num_notes(self, ids: np.ndarray) -> int:
         frames = self.frames(ids)
         return int((frames[1:] & ~frames[:-1]).sum() + frames[0].sum())

@@ -38,7 +38,7 @@ def down(ids: np.ndarray) -> np.ndarray:
 
 
 def _choices() -> tuple[np.ndarray, np.ndarray]:
-    """What is allowed, and what closes: bool [phase, at the first key, some key was down, V]."""
+    """What is allowed, and what closes: bool [row, V], a row for each phase, at the first key or not, struck or not."""
     allowed = np.zeros((4, 2, 2, len(VOCABULARY)), bool)
     allowed[FIRST, ..., VOCABULARY.slice_of("FIRST")] = True
     allowed[LATER, ..., VOCABULARY.slice_of("KEY")] = True
@@ -48,7 +48,7 @@ def _choices() -> tuple[np.ndarray, np.ndarray]:
     for phase, kind in ((FIRST, "FIRST"), (LATER, "KEY")):
         closing[phase, :, 0, VOCABULARY.id(kind, 0)] = False  # a piece without a note cannot end
     closing[LATER, 1, 1, VOCABULARY.slice_of("KEY")] = False
-    return allowed, closing
+    return allowed.reshape(16, -1), closing.reshape(16, -1)
 
 
 ALLOWED, CLOSING = _choices()
@@ -99,14 +99,14 @@ class FramesGrammar(Grammar):
         return state.reshape(-1)
 
     def allowed(self, state: np.ndarray) -> np.ndarray:
-        return ALLOWED[self._row(state)]
+        return ALLOWED.take(self._row(state), axis=0)
 
     def closing(self, state: np.ndarray) -> np.ndarray:
-        return CLOSING[self._row(state)]
+        return CLOSING.take(self._row(state), axis=0)
 
     @staticmethod
-    def _row(state: np.ndarray) -> tuple[np.ndarray, ...]:
-        return state["phase"], (state["member"] == 0).astype(np.int8), state["struck"].astype(np.int8)
+    def _row(state: np.ndarray) -> np.ndarray:
+        return state["phase"].astype(np.intp) * 4 + (state["member"] == 0) * 2 + state["struck"]
 
     def features(self, state: np.ndarray) -> Context:
         return Context(np.zeros((*state.shape, 0), np.int16), np.zeros((*state.shape, 0), bool))

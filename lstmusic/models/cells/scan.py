@@ -10,24 +10,31 @@ from torch.nn import functional
 
 from lstmusic.models.cells.layer import Layer, LayerState
 
+BLOCK = 8  # steps; on a CPU four times as fast as log2(T) passes that double their reach
+
 
 def scan(keep: Tensor, write: Tensor) -> Tensor:
-    """h_t = keep_t h_{t-1} + write_t along axis 1, h before the first step 0, in log2(T) passes over the window.
+    """h_t = keep_t h_{t-1} + write_t along axis 1, h before the first step 0, in about 3 log2(T) vectorised passes.
 
-    Each pass doubles how many steps an entry has taken in (Hillis and Steele 1986). Only products of `keep` are formed, no
-    quotients, so that with 0 <= keep <= 1 nothing overflows and a keep of 0 is as good as any.
+    All blocks of a window take their steps side by side, each from 0; what a block hands to the next is a recurrence of the
+    same kind over the blocks' ends. Only products of `keep` are formed, no quotients and no logarithms, so with
+    0 <= keep <= 1 nothing overflows, and a keep of 0 is as good as any. Source: Blelloch (1990), section 1.4.
 
     Args:
         keep, write: float [B, T, H].
     """
-    distance = 1
-    while distance < write.shape[1]:
-        write = torch.cat(
-            [write[:, :distance], torch.addcmul(write[:, distance:], keep[:, distance:], write[:, :-distance])], 1
-        )
-        keep = torch.cat([keep[:, :distance], keep[:, distance:] * keep[:, :-distance]], 1)
-        distance *= 2
-    return write
+    lanes, steps, size = write.shape
+    blocks = -(-steps // BLOCK)
+    reach, outputs = (part.new_zeros(lanes, blocks * BLOCK, size) for part in (keep, write))
+    reach[:, :steps], outputs[:, :steps] = keep, write
+    reach, outputs = (part.view(lanes, blocks, BLOCK, size) for part in (reach, outputs))
+    for t in range(1, BLOCK):
+        outputs[:, :, t].addcmul_(reach[:, :, t], outputs[:, :, t - 1])
+        reach[:, :, t].mul_(reach[:, :, t - 1])
+    if steps > BLOCK:
+        ends = scan(reach[:, :-1, -1], outputs[:, :-1, -1])
+        outputs[:, 1:].addcmul_(reach[:, 1:], ends.unsqueeze(2))
+    return outputs.flatten(1, 2)[:, :steps]
 
 
 class LinearRecurrence(torch.autograd.Function):

@@ -8,15 +8,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from lstmusic import config as configs
 from lstmusic.corpus import sources, store
 from lstmusic.corpus.store import Corpus
 from lstmusic.events import codec as codecs
 from lstmusic.schema import DataConfig, FiltersConfig, LimitsConfig, ParallelConfig, PrepareConfig, TrainConfig
+
+if TYPE_CHECKING:  # a command that only reads does not wait for torch
+    from lstmusic.music_model import MusicModel
 
 REASONS_SHOWN = 5
 SECONDS_BETWEEN_LINES = 15.0  # of progress, where the output is no terminal
@@ -89,6 +94,28 @@ def open_corpus(
     counts = corpus.counts()
     words = ", ".join(f"{name} {row['pieces']} pieces {row['tokens']:,} tokens" for name, row in counts.items())
     console.print(f"data: {data.name} as {encoding}: {words}")
+    return corpus
+
+
+def own_data(model: MusicModel) -> DataConfig:
+    """The data that a model was trained on."""
+    return configs.typed(DataConfig, model.folder.facts["data"])
+
+
+def corpus_of(model: MusicModel, data: DataConfig, *, jobs: int, console: Console) -> Corpus:
+    """A corpus read as the model's own was; where it is that one, with its split. See `open_corpus`."""
+    facts, own = model.folder.facts, own_data(model)
+    corpus = open_corpus(
+        data,
+        model.codec.name,
+        model.codec.options,
+        filters=configs.typed(FiltersConfig, facts.get("filters", {})),
+        jobs=jobs,
+        seed=facts.get("seed", 0),
+        console=console,
+    )
+    if (data.name, data.path, data.subset) == (own.name, own.path, own.subset):
+        corpus.split_as(model.folder.split)
     return corpus
 
 

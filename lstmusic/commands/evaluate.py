@@ -10,17 +10,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from lstmusic import config as configs
 from lstmusic import music_model
 from lstmusic.commands import output
-from lstmusic.commands.corpora import open_corpus
+from lstmusic.commands.corpora import corpus_of, own_data
 from lstmusic.config import Request
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import ConfigError
 from lstmusic.evaluation import baselines as simple
 from lstmusic.evaluation.likelihood import split_nats
 from lstmusic.models.language_model import RecurrentLanguageModel
-from lstmusic.schema import DataConfig, EvaluateConfig, FiltersConfig
+from lstmusic.schema import EvaluateConfig
 
 LANES = 64
 WINDOW_STEPS = 128
@@ -31,21 +30,9 @@ def run(request: Request) -> dict[str, Any]:
     config: EvaluateConfig = request.config
     console = Console()
     model = music_model.load(config.checkpoint)
-    facts = model.folder.facts
-    own = configs.typed(DataConfig, facts["data"])
-    data = config.data or own
+    data = config.data or own_data(model)
     folder = output.open_folder(request)
-    corpus = open_corpus(
-        data,
-        model.codec.name,
-        model.codec.options,
-        filters=configs.typed(FiltersConfig, facts.get("filters", {})),
-        jobs=config.jobs,
-        seed=facts.get("seed", 0),
-        console=console,
-    )
-    if (data.name, data.path, data.subset) == (own.name, own.path, own.subset):
-        corpus.split_as(model.folder.split)
+    corpus = corpus_of(model, data, jobs=config.jobs, console=console)
     started = time.monotonic()
     results = measure(model.model, corpus, config.split)
     results |= {"checkpoint": model.name, "data": data.name, "split": config.split}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lstmusic.corpus import datasets
+from lstmusic.corpus.downloads import found
 from lstmusic.corpus.folders import abc_text, as_file, check_path, content, folder
 from lstmusic.corpus.pieces import SPLITS, PieceRef, Source, shown
 from lstmusic.errors import ReadError
@@ -12,7 +13,7 @@ from lstmusic.schema import DataConfig
 from lstmusic.score.remarks import Remarks
 from lstmusic.score.score import Score
 
-__all__ = ["SPLITS", "PieceRef", "Source", "check_path", "content", "find", "folder", "read_piece"]
+__all__ = ["SPLITS", "PieceRef", "Source", "check_path", "content", "find", "folder", "missing", "read_piece"]
 
 
 def find(data: DataConfig) -> Source:
@@ -23,6 +24,16 @@ def find(data: DataConfig) -> Source:
         ConfigError, DownloadError: see `datasets.find`.
     """
     return folder(data.path, data.cache) if data.name == "folder" else datasets.find(data)
+
+
+def missing(data: DataConfig) -> str | None:
+    """What keeps a `data=` choice from being read at once, without a download; None: nothing."""
+    if data.name == "folder":
+        return None if Path(data.path or "").exists() else f"data.path={data.path} is not there"
+    files = [file for file in data.files if data.name != "polymusic" or Path(file.name).stem == data.subset]
+    if not data.files or any(found(data.name, file, data.downloads) for file in files):
+        return None
+    return f"data={data.name} is not downloaded: lstmusic prepare data={data.name} fetches it"
 
 
 def read_piece(ref: PieceRef, remarks: Remarks | None = None) -> Score:

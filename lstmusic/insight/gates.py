@@ -114,14 +114,19 @@ def _of_layer(layer: Layer, spans: list[tuple[Tensor, LayerState]]) -> LayerTrac
 
 
 def kept_share(layer: Layer, gates: Mapping[str, Tensor]) -> Tensor | None:
-    """The share of its memory that a step keeps, as its gates say; None where no gate decides it."""
-    return gates.get("forget", gates.get("update"))
+    """The share of its memory that a step keeps, as its gates say, [B, H]; None where no gate decides it.
+
+    Papers do not agree on what an update gate of 1 means, so the cell is asked: what it leaves of a state of 1 where
+    there is nothing to write.
+    """
+    if "forget" in gates or "update" not in gates:
+        return gates.get("forget")
+    nothing = torch.zeros_like(gates["candidate"])
+    return layer.combine({**gates, "candidate": nothing}, (torch.ones_like(nothing),))[0]
 
 
-def openings(
-    traces: list[LayerTrace], moments: Mapping[str, np.ndarray], rng: np.random.Generator, top: int = 20
-) -> list[Opening]:
-    """The gates and moments that belong together most clearly: per layer and gate the `top` largest effects.
+def openings(traces: list[LayerTrace], moments: Mapping[str, np.ndarray], rng: np.random.Generator) -> list[Opening]:
+    """How each gate of each unit differs at each kind of moment from elsewhere.
 
     Args:
         traces: of each layer.
@@ -130,14 +135,14 @@ def openings(
         rng: draws the moments that chance is told by.
 
     Returns:
-        Per layer and gate, the strongest first.
+        Per layer and gate, the largest effects first.
     """
     rows = []
     usable = {name: where for name, where in moments.items() if min(where.sum(), (~where).sum()) >= MIN_MOMENTS}
     for number, layer in enumerate(traces):
         for gate, values in layer.gates.items():
             here = [row for name, where in usable.items() for row in _openings(number, gate, values, name, where, rng)]
-            rows += sorted(here, key=lambda row: -abs(row.effect))[:top]
+            rows += sorted(here, key=lambda row: -abs(row.effect))
     return rows
 
 

@@ -9,7 +9,7 @@ from lstmusic.corpus import sources
 from lstmusic.corpus.members import Member
 from lstmusic.corpus.sources import PieceRef
 from lstmusic.errors import ConfigError, ReadError
-from lstmusic.schema import DataConfig
+from lstmusic.schema import DataConfig, DataFile
 from lstmusic.score.remarks import Remarks
 
 TUNES = "X:1\nT:one\nM:4/4\nL:1/4\nK:C\nCDEF|\n\nX:2\nT:two\nM:4/4\nL:1/4\nK:G\nGABc|de|\n"
@@ -72,3 +72,22 @@ def test_remarks_are_passed_on(tmp_path):
     remarks = Remarks()
     sources.read_piece(sources.folder(tmp_path).pieces[0], remarks)
     assert remarks.losses["repeat signs left out"] == 2
+
+
+def test_what_is_missing_is_told_without_a_download(tmp_path, monkeypatch):
+    monkeypatch.delenv("LSTMUSIC_DATA_DIR", raising=False)
+    files = [DataFile("set.zip", "0" * 64, "https://localhost:1/set.zip")]
+    here = {"files": files, "downloads": str(tmp_path / "downloads")}
+    assert sources.missing(DataConfig("bach")) is None
+    assert sources.missing(DataConfig("folder", path=str(tmp_path))) is None
+    assert (
+        sources.missing(DataConfig("folder", path=str(tmp_path / "gone"))) == f"data.path={tmp_path}/gone is not there"
+    )
+    assert "lstmusic prepare data=pop909" in sources.missing(DataConfig("pop909", **here))
+    assert sources.missing(DataConfig("polymusic", subset="JSB_Chorales", **here)) is not None
+    place = tmp_path / "downloads" / "pop909" / "set.zip"
+    place.parent.mkdir(parents=True)
+    place.touch()
+    assert sources.missing(DataConfig("pop909", **here)) is None
+    monkeypatch.setenv("LSTMUSIC_DATA_DIR", str(tmp_path / "downloads"))
+    assert sources.missing(DataConfig("pop909", files=files, downloads="nowhere")) is None

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lstmusic.insight import gates
+from lstmusic.models.cells import CELLS
 
 RNG = np.random.default_rng
 
@@ -26,6 +27,20 @@ def test_a_trace_is_what_the_layers_say(network, piece_of, cell, names):
         assert (layer.kept is None) == (cell == "rnn")
     outputs = sum(layer.contents["state"] for layer in traces)  # the second layer is residual
     np.testing.assert_allclose(outputs, hidden[0].detach().numpy(), atol=1e-9)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_is_traced(network, piece_of, cell):
+    """What is kept is what is left of a cell that writes nothing, whatever the paper calls its gate."""
+    for layer in gates.trace(network(cell), piece_of(1)):
+        if cell in ("rnn", "rnn_relu"):
+            assert not layer.gates and layer.kept is None
+            assert np.isnan(layer.time_constants).all()
+            continue
+        assert ((layer.kept >= 0) & (layer.kept <= 1)).all()
+        said = layer.gates.get("forget", layer.gates.get("update"))
+        np.testing.assert_allclose(layer.kept, 1 - said if cell in ("gru_v1", "mingru") else said)
+        assert (layer.time_constants > 0).all()
 
 
 def test_the_model_hears_no_more_of_it(network, piece_of):
@@ -87,12 +102,12 @@ def test_the_unit_that_marks_a_moment_comes_first():
     closed = noise.copy()
     noise[bars, 5] += 0.3
     closed[bars, 2] -= 0.3
-    rows = gates.openings([layer_of(input=noise, forget=closed)], {"bar": bars, "rare": rare}, RNG(0), top=3)
-    assert [(row.gate, row.unit, row.moment) for row in (rows[0], rows[3])] == [
+    rows = gates.openings([layer_of(input=noise, forget=closed)], {"bar": bars, "rare": rare}, RNG(0))
+    assert [(row.gate, row.unit, row.moment) for row in (rows[0], rows[8])] == [
         ("input", 5, "bar"),
         ("forget", 2, "bar"),
     ]
-    assert len(rows) == 6  # three of each gate; what is rarer than four moments says nothing
+    assert len(rows) == 16  # a row for each unit and gate; what is rarer than four moments says nothing
     assert rows[0].at - rows[0].elsewhere == pytest.approx(0.3, abs=0.02)
     assert rows[0].effect > 5 > 3 > rows[0].chance > 0.5  # the largest of eight units at four of 64 moments
-    assert rows[3].effect < -5
+    assert rows[8].effect < -5

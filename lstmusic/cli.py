@@ -14,6 +14,7 @@ COMMANDS = {
     "prepare": "read a corpus: a verdict on every file, and what the encoding loses",
     "train": "learn from a corpus: model, samples and a verdict",
     "evaluate": "how likely held-out music is under a model, beside baselines",
+    "inspect": "what a model does with a piece: gates, surprise, gradient reach, memory",
     "listen": "songs in the browser",
     "bench": "how fast this machine is, peers beside lstmusic",
     "doctor": "what is installed, and what would fail",
@@ -149,11 +150,12 @@ def command_help(command: str) -> str:
 
 
 def _group_lines(folder: Path, choice: str) -> list[str]:
-    """The keys of a group: those of its default choice; of encodings those of all, since each has its own."""
-    # a folder's keys are all that data has
-    chosen = "*" if folder.name == "encoding" else "folder" if choice == "null" else choice
-    texts = [file.read_text() for file in sorted(folder.glob(f"{chosen}.yaml"))]
-    return list(dict.fromkeys(line for text in texts for line in _key_lines(text, f"{folder.name}.")))
+    """The keys of a group: those of its default choice, then those that only other choices have."""
+    lines: dict[str, str] = {}
+    for file in sorted(folder.glob("*.yaml"), key=lambda file: (file.stem != choice, file.stem)):
+        for line in _key_lines(file.read_text(), f"{folder.name}."):
+            lines.setdefault(line.partition("=")[0], line)
+    return list(lines.values())
 
 
 def _key_lines(text: str, prefix: str = "") -> list[str]:

@@ -14,6 +14,7 @@ CELLS = (
     *("lstm", "gru", "rnn"),
     *("rnn_relu", "gru_v1", "lstm_ln", "lstm_peephole", "lstm_mogrifier", "mingru", "minlstm", "slstm"),
 )
+SCANNED = ("mingru", "minlstm")  # the cells without a matrix that reads the state
 OUTPUTS = ("ids", "independent", "joint")  # the latter two are those of frame models
 # Frames in a quarter of each subset of polymusic, found by comparing lengths with the same music in jsb16 and in the
 # Nottingham MIDI files; MuseData and Piano-midi.de are taken to be like Nottingham.
@@ -132,6 +133,9 @@ class ModelConfig:
     input_dropout: float = 0.1
     dropout: float = 0.5
     head_dropout: float = 0.2
+    weight_drop: float = 0.0
+    embedding_dropout: float = 0.0
+    tied: bool = True
     output: str = "ids"
 
     def __post_init__(self) -> None:
@@ -140,9 +144,11 @@ class ModelConfig:
         for name in ("embedding_size", "hidden_size", "num_layers"):
             may_be_empty = name == "embedding_size" and self.output == "independent"
             at_least(f"model.{name}", getattr(self, name), 0 if may_be_empty else 1)
-        for name in ("input_dropout", "dropout", "head_dropout"):
+        for name in ("input_dropout", "dropout", "head_dropout", "weight_drop", "embedding_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"model.{name}={getattr(self, name)}: expected 0 <= {name} < 1")
+        if self.weight_drop and self.cell in SCANNED:
+            raise ConfigError(f"model.weight_drop={self.weight_drop}: {self.cell} has no recurrent matrix, expected 0")
 
 
 @dataclass

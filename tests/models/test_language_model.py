@@ -13,9 +13,10 @@ from lstmusic.corpus.lanes import Arrays, Lanes
 from lstmusic.errors import StateShapeError
 from lstmusic.evaluation.likelihood import to_window
 from lstmusic.events import codec as codecs
-from lstmusic.models.cells import CELLS
+from lstmusic.models.cells import CELLS, LAYERS
 from lstmusic.models.dropout import row_mask
 from lstmusic.models.language_model import Window
+from lstmusic.schema.groups import SCANNED
 
 RATES = ("input_dropout", "dropout", "head_dropout", "embedding_dropout", "weight_drop")
 LANES, STEPS = 3, 24
@@ -195,6 +196,10 @@ def test_every_rate_drops_something_while_training_and_nothing_in_evaluation(cho
     first, second = (model.train()(window)[0] for _ in range(2))
     assert not torch.equal(first, expected)
     assert not torch.equal(first, second)
+
+
+def test_the_schema_knows_which_cells_can_drop_weights():
+    assert {cell for cell in CELLS if not LAYERS[cell].has_recurrent_matrix} == set(SCANNED)
 
 
 def test_masks_stay_for_the_whole_window(chorale, window_of, tiny_model):

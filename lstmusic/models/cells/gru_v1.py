@@ -33,4 +33,4 @@ class GruV1(LoopLayer):
 
     def combine(self, gates: dict[str, Tensor], state: LayerState) -> LayerState:
         """(h,)."""
-        return (torch.lerp(state[0], gates["candidate"], gates["update"]),)
+        return (state[0] + gates["update"] * (gates["candidate"] - state[0]),)

@@ -9,6 +9,8 @@ from torch.nn import functional
 from lstmusic.models.cells.layer import LayerState
 from lstmusic.models.cells.loop import LoopLayer
 
+RECURRENT_GAIN = 0.1  # at the start, as Cooijmans et al. (2017), section 4, found: with 1 the layer is chaotic
+
 
 class LoopLstm(LoopLayer):
     """The LSTM of `torch_cells.Lstm` as a loop, one bias per gate; its forget gate open at the start."""
@@ -41,7 +43,7 @@ class LstmLn(LoopLstm):
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
         self.gain_ih = nn.Parameter(torch.ones(4 * hidden_size))
-        self.gain_hh = nn.Parameter(torch.ones(4 * hidden_size))
+        self.gain_hh = nn.Parameter(torch.full((4 * hidden_size,), RECURRENT_GAIN))
         self.cell_norm = nn.LayerNorm(hidden_size)
 
     @classmethod

@@ -18,7 +18,7 @@ from lstmusic.corpus.store import Corpus
 from lstmusic.errors import ConfigError
 from lstmusic.evaluation import baselines as simple
 from lstmusic.evaluation.likelihood import split_nats
-from lstmusic.models.language_model import RecurrentLanguageModel
+from lstmusic.models.model import Model
 from lstmusic.schema import EvaluateConfig
 
 LANES = 64
@@ -42,7 +42,7 @@ def run(request: Request) -> dict[str, Any]:
     return output.write_report(folder, "evaluate", request, results)
 
 
-def measure(model: RecurrentLanguageModel, corpus: Corpus, split: str) -> dict[str, Any]:
+def measure(model: Model, corpus: Corpus, split: str) -> dict[str, Any]:
     """Likelihood of a split under the model and under the baselines; sums first, divided once.
 
     Raises:

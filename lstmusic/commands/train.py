@@ -23,7 +23,7 @@ from lstmusic.errors import LstmusicError
 from lstmusic.evaluation import baselines as simple
 from lstmusic.evaluation.likelihood import split_nats
 from lstmusic.listening.page import PageSong, write_page
-from lstmusic.models.language_model import RecurrentLanguageModel
+from lstmusic.models.model import Model
 from lstmusic.sampling.sampler import Length, SamplingSettings, sample
 from lstmusic.schema import TrainConfig, TrainerConfig
 from lstmusic.score import midi
@@ -99,11 +99,11 @@ class _Saver:
     def __init__(self, place: Path, corpus: Corpus, request: Request) -> None:
         self.place, self.corpus, self.request = place, corpus, request
 
-    def keep(self, model: RecurrentLanguageModel, row: dict[str, float]) -> None:
+    def keep(self, model: Model, row: dict[str, float]) -> None:
         """Save the averaged model with its row of metrics."""
         self.save(model, {"step": int(row["step"]), "valid_nats_per_token": row["valid_nats_per_token"]})
 
-    def save(self, model: RecurrentLanguageModel, results: dict[str, Any]) -> None:
+    def save(self, model: Model, results: dict[str, Any]) -> None:
         """Save a model with what was measured about it."""
         config: TrainConfig = self.request.config
         facts = {
@@ -126,7 +126,7 @@ class _Saver:
         )
 
 
-def _write_samples(model: RecurrentLanguageModel, corpus: Corpus, folder: Path, seed: int) -> None:
+def _write_samples(model: Model, corpus: Corpus, folder: Path, seed: int) -> None:
     """A few songs of the model as it is now, to hear how it comes along."""
     model = copy.deepcopy(model).cpu().eval()  # sampling runs on the CPU, wherever the training does
     generators = [np.random.default_rng((seed, i)) for i in range(SAMPLES)]

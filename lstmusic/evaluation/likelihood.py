@@ -9,7 +9,8 @@ import torch
 
 from lstmusic.corpus.lanes import Arrays, Lanes, piece_arrays
 from lstmusic.events.codec import Codec
-from lstmusic.models.language_model import RecurrentLanguageModel, Window
+from lstmusic.models.language_model import Window
+from lstmusic.models.model import Model
 
 
 @dataclass
@@ -39,7 +40,7 @@ def to_window(arrays: Arrays, device: torch.device | str = "cpu") -> Window:
 
 
 @torch.no_grad()
-def split_nats(model: RecurrentLanguageModel, lanes: Lanes, device: torch.device | str = "cpu") -> Nats:
+def split_nats(model: Model, lanes: Lanes, device: torch.device | str = "cpu") -> Nats:
     """Nats of every piece of a split, each from its first id to its last, the state carried along its whole length.
 
     The model is put into evaluation mode for the time being; lanes must have no augmentation.
@@ -59,7 +60,7 @@ def split_nats(model: RecurrentLanguageModel, lanes: Lanes, device: torch.device
 
 
 @torch.no_grad()
-def piece_nats(model: RecurrentLanguageModel, codec: Codec, ids: np.ndarray) -> np.ndarray:
+def piece_nats(model: Model, codec: Codec, ids: np.ndarray) -> np.ndarray:
     """Nats of each id of one piece, float64 [N - G]: everything after its BOS group."""
     arrays = piece_arrays(codec, ids)
     window = to_window(Arrays(*(f[None] for f in arrays)))

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from lstmusic.events.grammar import Grammar
-from lstmusic.models.language_model import ILLEGAL, RecurrentLanguageModel, State
+from lstmusic.models.language_model import ILLEGAL, State
+from lstmusic.models.model import Model
 from lstmusic.sampling import filters
 
 MAX_BARS = 64  # where no length is asked for, a song that has not ended by itself is closed here
@@ -70,7 +71,7 @@ class Sampled:
 
 @torch.no_grad()
 def sample(
-    model: RecurrentLanguageModel,
+    model: Model,
     grammar: Grammar,
     generators: list[np.random.Generator],
     *,
@@ -103,7 +104,7 @@ class _Songs:
 
     def __init__(
         self,
-        model: RecurrentLanguageModel,
+        model: Model,
         grammar: Grammar,
         generators: list[np.random.Generator],
         settings: SamplingSettings,

@@ -29,6 +29,7 @@ from lstmusic.events import codec as codecs
 from lstmusic.events.codec import Codec
 from lstmusic.models.frame_model import FrameModel
 from lstmusic.models.language_model import RecurrentLanguageModel
+from lstmusic.models.model import Model
 
 FORMAT = 1
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
@@ -52,7 +53,7 @@ class ModelFolder:
         sizes: what `build_model` made the model of.
     """
 
-    model: RecurrentLanguageModel
+    model: Model
     codec: Codec
     facts: dict[str, Any] = field(default_factory=dict)
     split: dict[str, list[str]] = field(default_factory=dict)
@@ -60,11 +61,11 @@ class ModelFolder:
     sizes: dict[str, Any] = field(default_factory=dict)
 
 
-def build_model(codec: Codec, sizes: dict[str, Any]) -> RecurrentLanguageModel:
-    """A fresh model for an encoding; `sizes` are the arguments of `RecurrentLanguageModel` that a user chooses."""
+def build_model(codec: Codec, sizes: dict[str, Any]) -> Model:
+    """A fresh model for an encoding; `sizes` are the arguments that a user chooses."""
     output = sizes.get("output", "ids")
     if output != "ids":
-        return _frame_model(codec, sizes)  # type: ignore[return-value]
+        return _frame_model(codec, sizes)
     return RecurrentLanguageModel(
         num_ids=len(codec.vocabulary),
         group_size=codec.group_size,
@@ -87,7 +88,7 @@ def _frame_model(codec: Codec, sizes: dict[str, Any]) -> FrameModel:
 
 def save(
     folder: Path,
-    model: RecurrentLanguageModel,
+    model: Model,
     codec: Codec,
     *,
     sizes: dict[str, Any],

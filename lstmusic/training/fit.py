@@ -20,7 +20,7 @@ from rich.console import Console
 from lstmusic.corpus.lanes import Augmentation, Lanes
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import CheckpointError, ConfigError, DeviceError
-from lstmusic.models.language_model import RecurrentLanguageModel
+from lstmusic.models.model import Model
 from lstmusic.schema import TrainerConfig
 from lstmusic.training import distributed, launch
 from lstmusic.training.module import TrainingModule
@@ -44,14 +44,14 @@ class Fitted:
 
 
 def fit(
-    model: RecurrentLanguageModel,
+    model: Model,
     corpus: Corpus,
     settings: TrainerConfig,
     *,
     folder: Path,
     seed: int,
-    keep: Callable[[RecurrentLanguageModel, dict[str, float]], None],
-    sample: Callable[[RecurrentLanguageModel, int], None],
+    keep: Callable[[Model, dict[str, float]], None],
+    sample: Callable[[Model, int], None],
     console: Console,
     resume: Path | None = None,
 ) -> Fitted:

@@ -81,6 +81,8 @@ def _dispatch(command: str, arguments: list[str]) -> int:
 
 def _sweep(command: str, arguments: list[str]) -> int:
     """Hand over to Hydra: one run per combination, by whichever launcher and sweeper is configured (docs/sweeps.md)."""
+    import logging
+
     import hydra
     from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
@@ -117,6 +119,7 @@ def _sweep(command: str, arguments: list[str]) -> int:
         "hydra.output_subdir=null",
         "hydra/job_logging=none",
     ]
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # which Optuna imports; it lists its parts
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to `main`, which says them in one line
     try:
         hydra.main(version_base="1.3", config_path=str(config.conf_folder()), config_name=command)(task)()

@@ -1,5 +1,6 @@
 """What holds for every recurrent layer: window and steps agree, in values and gradients; counts; weight-drop."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -320,3 +321,16 @@ def test_mixed_precision_is_near_and_learns(cell):
     torch.testing.assert_close(outputs, expected, atol=0.05, rtol=0.05)
     outputs.sum().backward()
     assert all(weight.grad.isfinite().all() for weight in layer.parameters())
+
+
+def test_the_page_counts_the_parameters():
+    """Its table of all cells: the formula in words of I and H, and the number at I = H = 512."""
+    page = (Path(__file__).parents[2] / "docs" / "cells.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \| [^|]+ \| ([IH0-9 ()+]+) \| ([\d,]+) \|$", page, re.MULTILINE)
+    assert sorted(cell for cell, _, _ in rows) == sorted(CELLS)
+    for cell, formula, number in rows:
+        product = re.sub(r"(?<=[\dIH)]) (?=[IH(])", "*", formula)
+        assert (
+            eval(product, {"I": 512, "H": 512}) == cells.parameter_count(cell, 512, 512) == int(number.replace(",", ""))
+        )
+        assert eval(product, {"I": 88, "H": 36}) == cells.parameter_count(cell, 88, 36)

@@ -56,12 +56,14 @@ def compose(command: str, overrides: list[str]) -> Request:
         ConfigError: names the key, what came and what was expected.
     """
     import hydra
+    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     if wrong := problem(command, overrides):
         raise wrong
+    sweep, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None  # a resumed run of a sweep composes anew
     try:
         with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3"):
             typed = [as_typed(override) for override in chosen(command, overrides)]
@@ -69,6 +71,8 @@ def compose(command: str, overrides: list[str]) -> Request:
             folder = Path(whole.hydra.run.dir)
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(command, overrides, error) from error
+    finally:
+        GlobalHydra.instance().hydra = sweep
     plain = OmegaConf.to_container(
         OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"]), resolve=True
     )

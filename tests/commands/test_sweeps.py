@@ -90,3 +90,12 @@ def test_a_plugin_that_is_missing_is_named(refused, monkeypatch, plugin):
 
 def test_a_choice_that_is_none_is_named(refused):
     assert "model=choice(gru, lsmt): expected one of" in refused("train", "-m", "model=choice(gru, lsmt)")
+
+
+def test_a_sweep_goes_on_where_it_stopped(sweep, capsys):
+    first = sweep("seed=1", "resume=auto")
+    weights = (first / "0" / "model" / "model.safetensors").read_bytes()
+    capsys.readouterr()
+    again = sweep("seed=1", "resume=auto")
+    assert f"resuming {first / '0'}" in capsys.readouterr().out
+    assert (again / "0" / "model" / "model.safetensors").read_bytes() == weights

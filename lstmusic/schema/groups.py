@@ -18,7 +18,7 @@ SCANNED = ("mingru", "minlstm")  # the cells without a matrix that reads the sta
 OUTPUTS = ("ids", "independent", "joint")  # the latter two are those of frame models
 # Frames in a quarter of each subset of polymusic, found by comparing lengths with the same music in jsb16 and in the
 # Nottingham MIDI files; MuseData and Piano-midi.de are taken to be like Nottingham.
-FRAMES_PER_QUARTER = {"JSB_Chorales": 1, "MuseData": 2, "Nottingham": 2, "Piano_midi": 2}
+FRAMES_PER_QUARTER = {"JSB_Chorales": 1, "Nottingham": 2, "MuseData": 2, "Piano_midi": 2}
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 BACKENDS = ("loky", "ray", "dask")
 AVERAGES = ("ema", "asgd", "none")
@@ -137,6 +137,7 @@ class ModelConfig:
     embedding_dropout: float = 0.0
     tied: bool = True
     output: str = "ids"
+    echoes: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         one_of("model.cell", self.cell, CELLS)
@@ -147,6 +148,8 @@ class ModelConfig:
         for name in ("input_dropout", "dropout", "head_dropout", "weight_drop", "embedding_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"model.{name}={getattr(self, name)}: expected 0 <= {name} < 1")
+        if wrong := [lag for lag in self.echoes if lag < 2]:
+            raise ConfigError(f"model.echoes={wrong[0]}: expected lags of 2 frames at least")
         if self.weight_drop and self.cell in SCANNED:
             raise ConfigError(f"model.weight_drop={self.weight_drop}: {self.cell} has no recurrent matrix, expected 0")
 

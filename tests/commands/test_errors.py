@@ -58,6 +58,22 @@ WRONG = {
         ["prepare", "data=folder", "encoding.grouped=true"],
         "encoding.grouped=true: not a key of encoding performance, expected one of its own: encoding.pedals",
     ),
+    "encoding of another model": (
+        ["train", "model=frames", "encoding=melody"],
+        "encoding=melody: came with a model of frames, expected frames",
+    ),
+    "model of another encoding": (
+        ["train", "encoding=frames"],
+        "encoding=frames: came with a model of ids, expected another one, or model=frames",
+    ),
+    "key of another model": (
+        ["train", "model.output=joint"],
+        "model.output=joint: not a key of model lstm, expected one of its own: model.cell",
+    ),
+    "frames": (
+        ["train", "model=frames", "encoding.frames_per_quarter=5"],
+        "encoding.frames_per_quarter=5: expected one of 1, 2, 3, 4, 6, 8, 12",
+    ),
     "sweep over encodings": (
         ["train", "-m", "encoding=melody,performance", "encoding.pedals=true", "hydra.sweep.dir=."],
         "encoding.pedals=true: not a key of every encoding",

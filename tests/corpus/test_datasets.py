@@ -135,7 +135,7 @@ def test_polymusic_has_held_notes_and_its_own_split(find):
 
 
 def test_a_subset_that_is_not_there_is_named(find):
-    with pytest.raises(ConfigError, match=r"data\.subset=JSB: expected one of JSB_Chorales, MuseData, Nottingham"):
+    with pytest.raises(ConfigError, match=r"data\.subset=JSB: expected one of JSB_Chorales, Nottingham, MuseData"):
         find("polymusic", b"", subset="JSB")
     with pytest.raises(ConfigError, match=r"data\.subset=x: belongs to data=polymusic, came with data=bach"):
         DataConfig("bach", subset="x")

@@ -120,6 +120,8 @@ def checked(command: str, plain: Any, folder: Path, overrides: list[str]) -> Req
         value = OmegaConf.select(OmegaConf.create(plain), error.full_key or "")
         expected = re.search(r"converted to (\w+)", str(error))
         wanted = f"expected {expected.group(1).lower()}" if expected else str(error).splitlines()[0]
+        if "not a ListConfig" in str(error):
+            wanted = f"expected a list: {error.full_key}=[A,B]"
         raise ConfigError(f"{error.full_key}={value}: {wanted}") from error
     return Request(typed, folder, plain, overrides)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from lstmusic.models.cells import Layer, LayerState
-from lstmusic.models.language_model import RecurrentLanguageModel, Window
+from lstmusic.models.language_model import Window
+from lstmusic.models.model import Model
 
 CONTENTS = ("candidate", "cell", "state")  # what a cell holds or would write, beside its gates
 MIN_MOMENTS = 4  # fewer say nothing about a mean
@@ -71,8 +72,28 @@ class Opening(NamedTuple):
     chance: float
 
 
+class MomentRow(NamedTuple):
+    """What one gate of a layer does at one kind of moment.
+
+    Attributes:
+        layer, gate, moment: which gate, at which moments.
+        at, elsewhere: the mean over all units.
+        higher, lower: the share of the units that open, and that close, beyond chance.
+        strongest: of the unit with the largest effect.
+    """
+
+    layer: int
+    gate: str
+    moment: str
+    at: float
+    elsewhere: float
+    higher: float
+    lower: float
+    strongest: Opening
+
+
 @torch.no_grad()
-def trace(model: RecurrentLanguageModel, piece: Window) -> list[LayerTrace]:
+def trace(model: Model, piece: Window) -> list[LayerTrace]:
     """What each layer does along a piece, one lane [1, T], read from its beginning.
 
     The model should be in evaluation mode: a dropped input would show.
@@ -83,7 +104,7 @@ def trace(model: RecurrentLanguageModel, piece: Window) -> list[LayerTrace]:
 
 
 @contextmanager
-def _heard(model: RecurrentLanguageModel) -> Iterator[dict[Layer, list[tuple[Tensor, LayerState]]]]:
+def _heard(model: Model) -> Iterator[dict[Layer, list[tuple[Tensor, LayerState]]]]:
     """Gathers what each layer is given: inputs [B, t, I] and state before them, of each of a window's stretches."""
     heard: dict[Layer, list[tuple[Tensor, LayerState]]] = {}
 
@@ -154,6 +175,20 @@ def _openings(
     chance = float(np.quantile(np.abs(effect_sizes(values, drawn)[2]).max(axis=1), 0.95))
     columns = zip(at.tolist(), elsewhere.tolist(), effect.tolist(), strict=True)
     return [Opening(layer, gate, unit, name, *figures, chance) for unit, figures in enumerate(columns)]
+
+
+def by_moment(rows: Sequence[Opening]) -> list[MomentRow]:
+    """The rows of `openings` gathered: one for each layer, gate and moment."""
+    gathered: dict[tuple[int, str, str], list[Opening]] = {}
+    for row in sorted(rows, key=lambda row: (row.layer, row.gate, row.moment)):
+        gathered.setdefault((row.layer, row.gate, row.moment), []).append(row)
+    table = []
+    for key, units in gathered.items():
+        columns = [(row.at, row.elsewhere, row.effect > row.chance, row.effect < -row.chance) for row in units]
+        at, elsewhere, higher, lower = np.mean(columns, axis=0).tolist()
+        strongest = max(units, key=lambda row: abs(row.effect))
+        table.append(MomentRow(*key, at, elsewhere, higher, lower, strongest))
+    return table
 
 
 def effect_sizes(values: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from lstmusic.insight.windows import between, num_steps, states_before
-from lstmusic.models.language_model import RecurrentLanguageModel, State, Window
+from lstmusic.models.language_model import Window
+from lstmusic.models.model import Model
+from lstmusic.models.stack import State
 
 Step = Callable[[int, State], tuple[Tensor, State]]
 """One step of some recurrence: its number and the state before it; the loss of each lane [B] and the state after it."""
@@ -82,7 +84,7 @@ def state_gradients(step: Step, state: State, steps: int) -> Reach:
     return Reach(norms.unflatten(0, (steps, -1)).permute(3, 0, 2, 1).numpy())
 
 
-def reach(model: RecurrentLanguageModel, window: Window, state: State) -> Reach:
+def reach(model: Model, window: Window, state: State) -> Reach:
     """The reach of the gradient of each lane's last step, through a window [B, K] from the state before it.
 
     The model should be in evaluation mode.
@@ -96,7 +98,7 @@ def reach(model: RecurrentLanguageModel, window: Window, state: State) -> Reach:
     return state_gradients(step, state, num_steps(window))
 
 
-def piece_reach(model: RecurrentLanguageModel, piece: Window, *, lags: int, losses: int) -> Reach:
+def piece_reach(model: Model, piece: Window, *, lags: int, losses: int) -> Reach:
     """The reach along a piece [1, T]: of so many losses, spread evenly, each `lags` steps back or, in a short piece, fewer.
 
     Raises:
@@ -112,7 +114,7 @@ def piece_reach(model: RecurrentLanguageModel, piece: Window, *, lags: int, loss
     return reach(model, lanes, states_before(model, piece, starts))
 
 
-def window_norms(model: RecurrentLanguageModel, lanes: Window, bptt_length: int) -> np.ndarray:
+def window_norms(model: Model, lanes: Window, bptt_length: int) -> np.ndarray:
     """The norm of the whole gradient of each window of lanes [B, T], float64 [windows], as training measures it.
 
     The loss is the mean over the window's counted targets; the state is carried from window to window, detached. Nothing

@@ -10,28 +10,39 @@ import numpy as np
 import torch
 
 from lstmusic.insight.windows import between, num_steps, stacked
-from lstmusic.models.language_model import RecurrentLanguageModel, Window
+from lstmusic.models.language_model import Window
+from lstmusic.models.model import Model
 
 STEPS_AT_ONCE = 8192  # of all lanes together: a step's logits take some thousand numbers
 
 
 @dataclass(frozen=True)
 class ByPosition:
-    """Nats at each place in the piece, summed over pieces.
+    """Nats at each place in each of P pieces.
 
     Attributes:
-        nats: float64 [T], of the scored ids at each step since the piece began.
-        tokens: int64 [T], how many those are.
+        nats: float64 [P, T], of the scored ids at each step since the piece began.
+        tokens: int64 [P, T], how many those are; 0 where a piece has ended.
     """
 
     nats: np.ndarray
     tokens: np.ndarray
 
-    def binned(self, edges: Sequence[int]) -> np.ndarray:
-        """Nats per token from each edge to the next, float64 [edges - 1]; not a number where nothing is scored."""
-        rows = [slice(a, b) for a, b in pairwise(edges)]
-        sums = np.array([[self.nats[r].sum(), self.tokens[r].sum()] for r in rows])
-        return np.divide(sums[:, 0], sums[:, 1], out=np.full(len(rows), np.nan), where=sums[:, 1] > 0)
+    def binned(self, edges: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """From each edge to the next: nats per token, its standard error over pieces, and how many pieces, [edges - 1].
+
+        Not a number where nothing is scored; the error is that of a ratio of sums.
+        """
+        columns = []
+        for first, last in pairwise(edges):
+            nats, tokens = self.nats[:, first:last].sum(axis=1), self.tokens[:, first:last].sum(axis=1)
+            going = tokens > 0
+            pieces, total = int(going.sum()), max(int(tokens.sum()), 1)
+            mean = nats.sum() / total
+            squares = ((nats - mean * tokens)[going] ** 2).sum() * pieces / max(pieces - 1, 1)
+            columns.append((mean, np.sqrt(squares) / total, pieces) if pieces else (np.nan, np.nan, 0))
+        means, errors, counts = np.array(columns).T
+        return means, errors, counts.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -61,21 +72,20 @@ class ByMemory:
 
 
 @torch.no_grad()
-def nats_by_position(model: RecurrentLanguageModel, pieces: Sequence[Window]) -> ByPosition:
+def nats_by_position(model: Model, pieces: Sequence[Window]) -> ByPosition:
     """Nats of whole pieces, each one lane [1, T_i], by the number of steps since the piece began.
 
     The model should be in evaluation mode.
     """
     longest = max(num_steps(piece) for piece in pieces)
-    nats, tokens = np.zeros(longest), np.zeros(longest, np.int64)
-    by_length = sorted(pieces, key=num_steps)
+    nats, tokens = np.zeros((len(pieces), longest)), np.zeros((len(pieces), longest), np.int64)
     lanes = max(1, STEPS_AT_ONCE // longest)
-    for first in range(0, len(by_length), lanes):
-        window = stacked(by_length[first : first + lanes])
+    for first in range(0, len(pieces), lanes):
+        window = stacked(pieces[first : first + lanes])
         found, _ = model(window)
-        here = slice(0, num_steps(window))
-        nats[here] += (found.double() * window.scored).sum(dim=(0, 2)).numpy()
-        tokens[here] += window.scored.sum(dim=(0, 2)).numpy()
+        here = slice(first, first + lanes), slice(0, num_steps(window))
+        nats[here] = (found.double() * window.scored).sum(dim=2).numpy()
+        tokens[here] = window.scored.sum(dim=2).numpy()
     return ByPosition(nats, tokens)
 
 
@@ -93,7 +103,7 @@ def spread_targets(pieces: Sequence[Window], count: int, first: int = 1) -> list
 
 @torch.no_grad()
 def nats_by_memory(
-    model: RecurrentLanguageModel, pieces: Sequence[Window], targets: Sequence[tuple[int, int]], lags: Sequence[int]
+    model: Model, pieces: Sequence[Window], targets: Sequence[tuple[int, int]], lags: Sequence[int]
 ) -> ByMemory:
     """Nats of steps when the model has read only the last k steps up to each, from a zero state.
 
@@ -122,7 +132,7 @@ def _until(pieces: Sequence[Window], target: tuple[int, int], lag: int) -> Windo
     return between(pieces[piece], max(step + 1 - lag, 0), step + 1)
 
 
-def _last_nats(model: RecurrentLanguageModel, windows: Sequence[Window]) -> np.ndarray:
+def _last_nats(model: Model, windows: Sequence[Window]) -> np.ndarray:
     """Nats per scored id of the last step of each window [1, T_i], read from a zero state, float64 [B]."""
     lengths = torch.tensor([num_steps(window) for window in windows])
     window = stacked(windows)

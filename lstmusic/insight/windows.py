@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lstmusic.models.language_model import RecurrentLanguageModel, State, Window
+from lstmusic.models.language_model import Window
+from lstmusic.models.model import Model
+from lstmusic.models.stack import State
 
 
 def num_steps(window: Window) -> int:
@@ -39,7 +41,7 @@ def stacked(pieces: Sequence[Window]) -> Window:
 
 
 @torch.no_grad()
-def states_before(model: RecurrentLanguageModel, piece: Window, steps: Sequence[int]) -> State:
+def states_before(model: Model, piece: Window, steps: Sequence[int]) -> State:
     """What the model carries before each of these steps of a piece [1, T], the steps side by side: each part [L, N, H].
 
     Args:

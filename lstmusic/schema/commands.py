@@ -138,6 +138,25 @@ class EvaluateConfig:
 
 
 @dataclass
+class InspectConfig:
+    """`lstmusic inspect`; see conf/inspect.yaml."""
+
+    checkpoint: str = "bach"
+    piece: str | None = None
+    compare: list[str] = field(default_factory=list)
+    memory: bool = True
+    split: str = "valid"
+    jobs: int = -1
+    walkthrough: bool = False
+    cell: str = "lstm"
+
+    def __post_init__(self) -> None:
+        one_of("split", self.split, ("train", "valid", "test"))
+        one_of("cell", self.cell, ("rnn", "lstm", "gru"))
+        check_jobs(self.jobs)
+
+
+@dataclass
 class ListenConfig:
     """`lstmusic listen`; see conf/listen.yaml."""
 
@@ -182,6 +201,7 @@ SCHEMAS: dict[str, type] = {
     "prepare": PrepareConfig,
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
+    "inspect": InspectConfig,
     "listen": ListenConfig,
     "bench": BenchConfig,
     "doctor": DoctorConfig,

@@ -111,3 +111,14 @@ def test_the_unit_that_marks_a_moment_comes_first():
     assert rows[0].at - rows[0].elsewhere == pytest.approx(0.3, abs=0.02)
     assert rows[0].effect > 5 > 3 > rows[0].chance > 0.5  # the largest of eight units at four of 64 moments
     assert rows[8].effect < -5
+
+
+def test_rows_are_gathered_by_moment():
+    units = [(0.9, 0.1, 4.0), (0.5, 0.5, 0.1), (0.1, 0.4, -2.0), (0.5, 0.2, 1.5)]
+    rows = [gates.Opening(0, "input", k, "bar", *figures, 1.0) for k, figures in enumerate(units)]
+    rows.append(gates.Opening(1, "forget", 0, "bar", 0.3, 0.2, 0.5, 1.0))
+    first, second = sorted(gates.by_moment(rows))
+    assert first[:3] == (0, "input", "bar")
+    np.testing.assert_allclose(first[3:7], [0.5, 0.3, 0.5, 0.25])
+    assert first.strongest == rows[0]
+    assert second[:3] == (1, "forget", "bar") and second.higher == second.lower == 0

@@ -8,22 +8,24 @@ from lstmusic.insight import memory
 from lstmusic.insight.windows import between, num_steps
 
 
-def test_by_position_sums_to_the_whole(network, piece_of):
+def test_by_position_is_each_piece_alone(network, piece_of):
     model, pieces = network(), [piece_of(bars, seed=bars) for bars in (1, 3, 2)]
     found = memory.nats_by_position(model, pieces)
-    wanted = np.zeros(num_steps(pieces[1]))
-    tokens = np.zeros(len(wanted), int)
-    for piece in pieces:
-        nats = (model(piece)[0] * piece.scored).sum(dim=(0, 2)).detach().numpy()
-        wanted[: len(nats)] += nats
-        tokens[: len(nats)] += piece.scored.sum(dim=(0, 2)).numpy()
-    np.testing.assert_allclose(found.nats, wanted, rtol=1e-6)
-    assert found.tokens.tolist() == tokens.tolist()
+    assert found.nats.shape == found.tokens.shape == (3, num_steps(pieces[1]))
+    for row, piece in enumerate(pieces):
+        nats = (model(piece)[0] * piece.scored).sum(dim=2)[0].detach().numpy()
+        np.testing.assert_allclose(found.nats[row, : len(nats)], nats, rtol=1e-6)
+        assert found.tokens[row, : len(nats)].tolist() == piece.scored[0].sum(dim=1).tolist()
+        assert not found.tokens[row, len(nats) :].any()
 
 
 def test_bins():
-    found = memory.ByPosition(np.array([1.0, 2, 3, 4]), np.array([1, 1, 2, 0]))
-    np.testing.assert_allclose(found.binned([0, 1, 3, 4, 9]), [1, 5 / 3, np.nan, np.nan])
+    """Two pieces, one of which ends: nats over tokens, both summed first; the error of a ratio of sums."""
+    found = memory.ByPosition(np.array([[1.0, 2, 3, 0], [3, 2, 0, 0]]), np.array([[1, 1, 2, 0], [1, 1, 0, 0]]))
+    means, errors, pieces = found.binned([0, 2, 3, 4])
+    np.testing.assert_allclose(means, [2, 1.5, np.nan])
+    np.testing.assert_allclose(errors, [np.sqrt((1 + 1) * 2) / 4, 0, np.nan])
+    assert pieces.tolist() == [2, 1, 0]
 
 
 def test_by_memory_reads_just_so_many_steps(network, piece_of):

@@ -35,7 +35,7 @@ FORMAT = 1
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 FRAME_SIZES = (
     *("output", "cell", "embedding_size", "hidden_size", "num_layers"),
-    *("input_dropout", "dropout", "head_dropout", "weight_drop"),
+    *("input_dropout", "dropout", "head_dropout", "weight_drop", "echoes"),
 )
 FILES = ("model.safetensors", "config.yaml", "vocabulary.json")
 
@@ -71,7 +71,7 @@ def build_model(codec: Codec, sizes: dict[str, Any]) -> Model:
         group_size=codec.group_size,
         feature_sizes=list(codec.grammar.feature_sizes.values()),
         num_flags=codec.grammar.num_flags,
-        **{name: size for name, size in sizes.items() if name != "output"},
+        **{name: size for name, size in sizes.items() if name not in ("output", "echoes")},
     )
 
 

@@ -84,6 +84,7 @@ def fit(
         folder, valid=valid, every_steps=every, patience=settings.patience, keep=keep, sample=sample, console=console
     )
     trainer = _trainer(settings, folder, monitor)
+    trainer.precision_plugin.convert_module(module)  # before a checkpoint is read into it, which would be rounded
     console.print(f"device: {trainer.strategy.root_device}, {sum(p.numel() for p in model.parameters()):,} weights")
     stream = WindowStream(train, lambda: module.position)
     try:

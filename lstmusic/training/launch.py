@@ -53,7 +53,7 @@ def together(per_node: int, num_nodes: int, arguments: list[str]) -> Iterator[No
         LstmusicError: a process that was started here failed; the message is its last line.
     """
     world, meeting, children = per_node * num_nodes, _meeting(), []
-    if int(meeting.get("WORLD_SIZE", 1)) not in (1, world) or (world > 1 and meeting.get("WORLD_SIZE") == "1"):
+    if int(meeting.get("WORLD_SIZE", world)) != world:
         raise DeviceError(
             f"trainer.devices={per_node} trainer.num_nodes={num_nodes}: {meeting['WORLD_SIZE']} processes were started, "
             f"expected {world}"

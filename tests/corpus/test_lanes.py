@@ -19,7 +19,7 @@ def pieces_of(phrase):
     return build
 
 
-def lanes_of(codec, pieces, *, lanes=3, window=20, seed=0, augmentation=None) -> Lanes:
+def lanes_of(codec, pieces, *, lanes=3, window=20, seed=0, augmentation=None, **options) -> Lanes:
     """Lanes over pieces."""
     steps = np.array([len(ids) // codec.group_size - 1 for ids in pieces])
     return Lanes(
@@ -30,6 +30,7 @@ def lanes_of(codec, pieces, *, lanes=3, window=20, seed=0, augmentation=None) ->
         window_steps=window,
         seed=seed,
         augmentation=augmentation,
+        **options,
     )
 
 
@@ -178,3 +179,67 @@ def test_no_more_lanes_than_pieces(codec, pieces_of):
 
 def test_no_pieces_no_windows(codec):
     assert lanes_of(codec, []).num_windows(0) == 0
+
+
+@pytest.mark.parametrize("vary", [False, True])
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_share_the_lanes_of_one(codec, pieces_of, world, vary):
+    """The lanes of all processes, one below the other, are those of one process with as many."""
+    pieces, given = pieces_of(codec), {"window": 20, "augmentation": AUGMENTED, "vary": vary}
+    alone = lanes_of(codec, pieces, lanes=2 * world, **given)
+    shared = [lanes_of(codec, pieces, lanes=2, rank=rank, world=world, **given) for rank in range(world)]
+    for epoch in range(2):
+        assert {part.num_windows(epoch) for part in shared} == {alone.num_windows(epoch)}
+        for step in range(alone.num_windows(epoch)):
+            windows = [part.window(epoch, step) for part in shared]
+            for fields, whole in zip(zip(*windows, strict=True), alone.window(epoch, step), strict=True):
+                assert np.array_equal(np.concatenate(fields), whole)
+
+
+def test_more_processes_than_pieces(codec, pieces_of):
+    pieces = pieces_of(codec)[:2]
+    shared = [lanes_of(codec, pieces, lanes=8, rank=rank, world=3) for rank in range(3)]
+    assert [part.num_lanes for part in shared] == [1, 1, 1]
+    assert len({part.num_windows(0) for part in shared}) == 1
+    whole = [whole_epoch(part) for part in shared]
+    assert sorted(int(part.reset.sum()) for part in whole) == [0, 1, 1]
+    assert sum(part.weight.sum() for part in whole) == sum(len(ids) - codec.group_size for ids in pieces)
+
+
+@pytest.mark.parametrize("window", [16, 64])
+def test_varied_windows_read_every_piece_once(codec, pieces_of, window):
+    pieces = pieces_of(codec)
+    lanes = lanes_of(codec, pieces, window=window, vary=True)
+    found = sorted(ids.tolist() for _, _, ids in streams(codec, whole_epoch(lanes)))
+    assert found == sorted(ids.tolist() for ids in pieces)
+
+
+def test_varied_windows_are_a_function_of_seed_and_epoch(pieces_of):
+    codec = codecs.build("performance")
+    pieces = pieces_of(codec) * 40
+    lanes = lanes_of(codec, pieces, window=64, vary=True)
+    again = lanes_of(codec, pieces, window=64, vary=True)
+    assert np.array_equal(again.borders(3), lanes.borders(3))
+    assert not np.array_equal(lanes.borders(1), lanes.borders(0))
+    assert not np.array_equal(lanes_of(codec, pieces, window=64, vary=True, seed=1).borders(0), lanes.borders(0))
+    for epoch in range(2):
+        longest = max(lane[-1].start + lane[-1].steps for lane in lanes.plan(epoch))
+        borders = lanes.borders(epoch)
+        assert borders[0] == 0
+        assert borders[-2] < longest <= borders[-1]
+        assert lanes.num_windows(epoch) == len(borders) - 1
+
+
+def test_how_windows_vary(pieces_of):
+    """Around T with a deviation of 5, one in twenty around T / 2, none shorter than 5."""
+    codec = codecs.build("performance")
+    lanes = lanes_of(codec, pieces_of(codec) * 300, lanes=1, window=64, vary=True)
+    lengths = np.concatenate([np.diff(lanes.borders(epoch)) for epoch in range(20)])
+    assert len(lengths) > 5000
+    short = lengths < 48
+    assert short.mean() == pytest.approx(0.05, abs=0.01)
+    assert lengths[short].mean() == pytest.approx(32, abs=1)
+    assert lengths[~short].mean() == pytest.approx(64, abs=0.5)
+    assert lengths[~short].std() == pytest.approx(5, abs=0.3)
+    tiny = lanes_of(codec, pieces_of(codec) * 100, lanes=1, window=6, vary=True)
+    assert np.diff(tiny.borders(0)).min() == 5

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lstmusic.errors import CheckpointError
 from lstmusic.evaluation.likelihood import to_window
 from lstmusic.training.module import Tally
 
@@ -109,3 +110,41 @@ def test_weight_decay_spares_vectors(module_of):
     assert all(p.ndim < 2 for p in groups[1]["params"])
     assert groups[1]["weight_decay"] == 0
     assert sum(len(group["params"]) for group in groups) == len(list(module_of().model.parameters()))
+
+
+def test_shorter_windows_take_shorter_steps(module_of, batch):
+    rates = []
+    for window_steps in (None, 16, 64):
+        module = module_of(window_steps=window_steps)
+        module.training_step(batch(0, 0), 0)
+        rates.append(module.optimizers().param_groups[0]["lr"])
+    assert rates[0] == rates[1] == pytest.approx(4 * rates[2])
+
+
+@pytest.mark.parametrize("average", ["none", "asgd"])
+def test_without_a_moving_average_the_weights_themselves_are_evaluated(module_of, batch, weights_of, average):
+    module = module_of(average=average)
+    for step in range(3):
+        module.training_step(batch(0, step), step)
+        assert torch.equal(weights_of(module.averaged), weights_of(module.model))
+
+
+def test_what_is_read_late_adds_up_the_same(module_of, batch):
+    often, rarely = module_of(), module_of()
+    rarely.model.load_state_dict(often.model.state_dict())
+    for step in range(3):
+        for module in (often, rarely):
+            torch.manual_seed(step)
+            module.training_step(batch(0, step), step)
+        often.read()
+    assert often.read() == rarely.read()
+    assert often.tally.tokens > 0
+
+
+def test_a_run_of_another_number_of_processes_is_refused(module_of, batch):
+    module, saved = module_of(), {}
+    module.training_step(batch(0, 0), 0)
+    module.on_save_checkpoint(saved)
+    saved["lstmusic"]["ranks"] *= 2
+    with pytest.raises(CheckpointError, match="1 processes, expected 2 as the run began"):
+        module.on_load_checkpoint(saved)

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from lstmusic.models.cells import CELLS
 from lstmusic.models.language_model import ILLEGAL, RecurrentLanguageModel, Window
+from lstmusic.schema.groups import SCANNED
 
 IDS, GROUP, FEATURES, FLAGS = 9, 2, [3, 2], 2
 LANES, STEPS = 3, 14
@@ -219,3 +220,22 @@ def test_within_a_window_every_step_is_reached_up_to_its_piece(model, window):
         for lane in range(LANES):
             begin = max([step for where, step in BORDERS if where == lane and step <= t], default=0)
             assert reached[lane].tolist() == [begin <= step <= t for step in range(STEPS)]
+
+
+# what is dropped
+
+
+@pytest.mark.parametrize("cell", sorted(set(CELLS) - set(SCANNED)))
+def test_a_window_drops_the_same_weights_from_its_first_step_to_its_last(cell, window):
+    """A piece that stands twice in a window costs the same both times, and something else in the next window."""
+    plain = {"input_dropout": 0.0, "dropout": 0.0, "head_dropout": 0.0}
+    model = model_of(cell, weight_drop=0.4, **plain).train()
+    begins = torch.zeros_like(window.reset).index_fill(1, torch.tensor([0]), True)
+    once = window._replace(reset=begins)
+    twice = Window(*(torch.cat([field, field], dim=1) for field in once))
+    torch.manual_seed(2)
+    nats, _ = model(twice)
+    check_equal([nats[:, :STEPS]], [nats[:, STEPS:]])
+    for other in (model(once)[0], model.eval()(once)[0]):
+        with pytest.raises(AssertionError):
+            check_equal([nats[:, :STEPS]], [other])

@@ -68,8 +68,10 @@ def test_every_file_of_conf_is_composed(file):
         assert isinstance(request.config, config.SCHEMAS[file.stem])
         return
     group, choice = file.parts[0], file.stem
-    override = f"{group}={choice}"
-    plain = config.compose("train", [override]).plain
+    overrides = [f"{group}={choice}"]
+    if overrides == ["encoding=frames"]:  # comes with its model
+        overrides.append("model=frames")
+    plain = config.compose("train", overrides).plain
     own = {k: v for k, v in yaml.safe_load((CONF / file).read_text()).items() if k != "defaults"}
     mine = plain if group == "experiment" else plain[group]
     for key, value in own.items():
@@ -126,6 +128,7 @@ def test_an_empty_value_of_an_optional_key_is_null(command):
         if group == "data" and command == "evaluate":  # only beside a data set
             continue
         needed = {"encoding.grouped": ["encoding=metrical"], "encoding.pedals": ["encoding=performance"]}
+        needed |= {"encoding.frames_per_quarter": ["model=frames" if command == "train" else "encoding=frames"]}
         needed |= {"encoding.tokenizer": ["encoding=miditok"], "trainer.max_minutes": ["trainer.max_steps=1"]}
         value = config.compose(command, [*needed.get(key, []), f"{key}="]).plain
         for part in key.split("."):

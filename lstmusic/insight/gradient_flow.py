@@ -78,10 +78,13 @@ def state_gradients(step: Step, state: State, steps: int) -> Reach:
         for number in range(steps):
             states.append(state)
             loss, state = step(number, state)
-        flat = [part for parts in reversed(states) for part in parts]
+        parts = [k for k, part in enumerate(state) if part.requires_grad]  # not a mere scale, as sLSTM's m is
+        flat = [before[k] for before in reversed(states) for k in parts]
         gradients = torch.autograd.grad(loss.sum(), flat, materialize_grads=True)
     norms = torch.stack([gradient.double().norm(dim=-1) for gradient in gradients])  # [K * P, L, B]
-    return Reach(norms.unflatten(0, (steps, -1)).permute(3, 0, 2, 1).numpy())
+    found = np.zeros((norms.shape[2], steps, norms.shape[1], len(state)))
+    found[..., parts] = norms.unflatten(0, (steps, -1)).permute(3, 0, 2, 1).numpy()
+    return Reach(found)
 
 
 def reach(model: Model, window: Window, state: State) -> Reach:

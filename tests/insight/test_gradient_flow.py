@@ -6,6 +6,7 @@ import torch
 
 from lstmusic.insight import gradient_flow as flow
 from lstmusic.insight.windows import between, num_steps, stacked, states_before
+from lstmusic.models.cells import CELLS
 
 
 @pytest.mark.parametrize("radius", [0.5, 1.0, 1.5])
@@ -44,6 +45,14 @@ def test_it_is_autograd_of_the_whole_unrolled_model(network, piece_of, cell):
             np.testing.assert_allclose(
                 found.parts[0, lag - 1, :, part], gradient.norm(dim=-1)[:, 0].numpy(), rtol=1e-9, atol=1e-300
             )
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_passes_something_back(network, piece_of, cell):
+    found = flow.piece_reach(network(cell), piece_of(1), lags=4, losses=2)
+    assert (found.norms > 0).all() and np.isfinite(found.norms).all()
+    parts = found.parts.sum(axis=(0, 1, 2)) > 0
+    assert parts.tolist() == ([True, True, True, False] if cell == "slstm" else [True] * len(parts))
 
 
 def test_several_losses_of_a_piece_are_those_of_each_alone(network, piece_of):

@@ -1,6 +1,7 @@
 """What a frame model says of a frame: each key by itself, or each key given the keys below it.
 
-Both map the stack's output h and a frame of K keys to the logit of each key being down.
+Both map the stack's output h and a frame of K keys to the logit of each key being down; with echoes (see `echoes`) they
+may copy what sounded before.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lstmusic.models.dropout import DrawsMasks, checked_rate, mask
+from lstmusic.models.echoes import CopyGates
 
 RESTING_LOGIT = -3.0  # before anything is learned a key is down in one frame of 21: four of 88 keys
 
@@ -20,28 +22,39 @@ class FrameHead(nn.Module):
     """Base of the heads."""
 
     @abstractmethod
-    def forward(self, hidden: Tensor, frames: Tensor) -> Tensor:
-        """The logit of every key, float [B, T, K], given those below it: hidden [B, T, H], frames bool [B, T, K]."""
+    def forward(self, hidden: Tensor, frames: Tensor, echoes: Tensor | None = None) -> Tensor:
+        """The logit of every key, float [B, T, K], given those below it.
+
+        Args:
+            hidden: float [B, T, H].
+            frames: bool [B, T, K], the keys that are down.
+            echoes: float [B, T, N, K], for a head that copies.
+        """
 
     @abstractmethod
-    def next_key(self, hidden: Tensor, below: Tensor) -> Tensor:
-        """The logit of key number k, float [B], given those below it: hidden [B, H], below bool [B, k]."""
+    def next_key(self, hidden: Tensor, below: Tensor, echoes: Tensor | None = None) -> Tensor:
+        """The logit of key number k, float [B]: hidden [B, H], below bool [B, k], the keys below it, echoes [B, N, K]."""
 
 
 class IndependentHead(FrameHead):
     """logit = V h + b: the keys of a frame know nothing of each other."""
 
-    def __init__(self, hidden_size: int, num_keys: int) -> None:
+    def __init__(self, hidden_size: int, num_keys: int, num_echoes: int = 0) -> None:
         super().__init__()
         self.output = nn.Linear(hidden_size, num_keys)
+        self.copy = CopyGates(hidden_size, num_echoes) if num_echoes else None
         nn.init.constant_(self.output.bias, RESTING_LOGIT)
 
-    def forward(self, hidden: Tensor, frames: Tensor) -> Tensor:
-        return self.output(hidden)
+    def forward(self, hidden: Tensor, frames: Tensor, echoes: Tensor | None = None) -> Tensor:
+        logits = self.output(hidden)
+        return logits if self.copy is None else logits + self.copy(hidden, echoes)
 
-    def next_key(self, hidden: Tensor, below: Tensor) -> Tensor:
-        k = below.shape[1]
-        return functional.linear(hidden, self.output.weight[k : k + 1], self.output.bias[k : k + 1])[:, 0]
+    def next_key(self, hidden: Tensor, below: Tensor, echoes: Tensor | None = None) -> Tensor:
+        k = slice(below.shape[1], below.shape[1] + 1)
+        logit = functional.linear(hidden, self.output.weight[k], self.output.bias[k])
+        if self.copy is not None and echoes is not None:
+            logit = logit + self.copy(hidden, echoes[..., k])
+        return logit[:, 0]
 
 
 class JointHead(DrawsMasks, FrameHead):
@@ -57,11 +70,15 @@ class JointHead(DrawsMasks, FrameHead):
     Args:
         head_size: D, the width of a_k.
         head_dropout: rate of the locked dropout inside f and on its output.
+        num_echoes: N; what is copied may depend on the keys below, through f(a_k).
     """
 
-    def __init__(self, hidden_size: int, num_keys: int, head_size: int, head_dropout: float = 0.0) -> None:
+    def __init__(
+        self, hidden_size: int, num_keys: int, head_size: int, head_dropout: float = 0.0, num_echoes: int = 0
+    ) -> None:
         super().__init__()
-        self.direct = IndependentHead(hidden_size, num_keys)
+        self.direct = IndependentHead(hidden_size, num_keys, num_echoes)
+        self.copy = CopyGates(head_size, num_echoes) if num_echoes else None
         self.head_input = nn.Linear(hidden_size, head_size)
         self.head_prefix = nn.Linear(num_keys, head_size, bias=False)
         self.mlp_norm = nn.LayerNorm(head_size)
@@ -72,17 +89,23 @@ class JointHead(DrawsMasks, FrameHead):
         self.head_dropout = checked_rate(head_dropout)
         nn.init.normal_(self.head_prefix.weight, std=0.2)
 
-    def forward(self, hidden: Tensor, frames: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, frames: Tensor, echoes: Tensor | None = None) -> Tensor:
         frame, prefix, row = stretches(frames.flatten(0, 1))
         a = self.head_input(hidden).flatten(0, 1)[frame] + self.head_prefix(prefix.to(hidden.dtype))
-        logits = self.output(self._f(a, lane=frame // frames.shape[1])).gather(0, row)
-        return self.direct(hidden, frames) + logits.view(frames.shape)
+        f = self._f(a, lane=frame // frames.shape[1])
+        logits = self.output(f)
+        if self.copy is not None and echoes is not None:
+            logits = logits + self.copy(f, echoes.flatten(0, 1)[frame])
+        return self.direct(hidden, frames, echoes) + logits.gather(0, row).view(frames.shape)
 
-    def next_key(self, hidden: Tensor, below: Tensor) -> Tensor:
+    def next_key(self, hidden: Tensor, below: Tensor, echoes: Tensor | None = None) -> Tensor:
         k = below.shape[1]
         prefix = functional.linear(below.to(hidden.dtype), self.head_prefix.weight[:, :k])
         f = self._f(self.head_input(hidden) + prefix, lane=torch.arange(len(hidden), device=hidden.device))
-        return self.direct.next_key(hidden, below) + f @ self.output.weight[k]
+        logit = f @ self.output.weight[k]
+        if self.copy is not None and echoes is not None:
+            logit = logit + self.copy(f, echoes[..., k : k + 1])[:, 0]
+        return self.direct.next_key(hidden, below, echoes) + logit
 
     def _f(self, a: Tensor, lane: Tensor) -> Tensor:
         """f of a, float [R, D], in the lanes int64 [R] of the window."""

@@ -7,10 +7,13 @@ whose length is known. Ids that are neither a key up nor one that is down cost 0
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lstmusic.models.echoes import Echoes
 from lstmusic.models.frame_heads import FrameHead, IndependentHead, JointHead
 from lstmusic.models.language_model import ILLEGAL, Window
 from lstmusic.models.stack import RecurrentStack, State
@@ -27,6 +30,7 @@ class FrameModel(nn.Module):
         output: `independent` or `joint`; see `frame_heads`.
         embedding_size: width of what the first layer reads, and of the joint head; 0: the first layer reads the keys.
         head_dropout: rate of the locked dropout inside the joint head.
+        echoes: lags in frames whose frames the model reads and may copy; see `echoes`. The state then carries them too.
     """
 
     is_up: Tensor
@@ -48,17 +52,21 @@ class FrameModel(nn.Module):
         dropout: float = 0.0,
         head_dropout: float = 0.0,
         weight_drop: float = 0.0,
+        echoes: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        self.num_ids, self.num_keys = num_ids, num_keys
+        self.num_ids, self.num_keys, self.hidden_size = num_ids, num_keys, hidden_size
+        self.echoes = Echoes(num_keys, echoes) if echoes else None
+        num_echoes = len(echoes) + 1 if echoes else 0
+        num_inputs = num_keys * max(num_echoes, 1) + len(echoes)
         for name, ids in (("is_up", up_ids), ("is_down", down_ids)):
             of_id = torch.zeros(num_ids, dtype=torch.bool)
             of_id[ids] = True
             self.register_buffer(name, of_id, persistent=False)
-        self.embedding = nn.Linear(num_keys, embedding_size) if embedding_size else None
+        self.embedding = nn.Linear(num_inputs, embedding_size) if embedding_size else None
         self.layers = RecurrentStack(
             cell,
-            embedding_size or num_keys,
+            embedding_size or num_inputs,
             hidden_size,
             num_layers,
             input_dropout=input_dropout,
@@ -66,9 +74,9 @@ class FrameModel(nn.Module):
             weight_drop=weight_drop,
         )
         self.head: FrameHead = (
-            IndependentHead(hidden_size, num_keys)
+            IndependentHead(hidden_size, num_keys, num_echoes)
             if output == "independent"
-            else JointHead(hidden_size, num_keys, embedding_size, head_dropout)
+            else JointHead(hidden_size, num_keys, embedding_size, head_dropout, num_echoes)
         )
 
     @property
@@ -78,7 +86,8 @@ class FrameModel(nn.Module):
 
     def initial_state(self, lanes: int) -> State:
         """Zeros for this many lanes."""
-        return self.layers.initial_state(lanes)
+        state = self.layers.initial_state(lanes)
+        return state if self.echoes is None else (*state, self.echoes.initial_memory(state[0], lanes))
 
     def forward(self, window: Window, state: State | None = None) -> tuple[Tensor, State]:
         """Nats of every target of a window, float [B, T, K], and the state after it; see `RecurrentLanguageModel`."""
@@ -95,34 +104,62 @@ class FrameModel(nn.Module):
     def _key_logits(self, window: Window, state: State | None) -> tuple[Tensor, State]:
         """The logit of each key of each step being down, float [B, T, K], given the keys below it."""
         no_context = window.columns[:, :, 0], window.flags[:, :, 0]
-        hidden, state = self.hidden(window.previous, *no_context, window.reset, state)
-        return self.head(hidden, self.is_down[window.targets]), state
+        read, state = self.hidden(window.previous, *no_context, window.reset, state)
+        hidden, echoes = self._unpacked(read)
+        return self.head(hidden, self.is_down[window.targets], echoes), state
 
     def hidden(
         self, previous: Tensor, columns: Tensor, flags: Tensor, reset: Tensor, state: State | None = None
     ) -> tuple[Tensor, State]:
-        """The stack's outputs [B, T, H] over a window, and the state after it.
+        """What the head reads at each step of a window, and the state after it.
 
         Args:
             previous: int64 [B, T, K].
             columns, flags: context that frames do not have; not read.
             reset: bool [B, T].
-            state: each [L, B, H]; zeros if None.
+            state: of the stack, each [L, B, H], and where there are echoes their memory; zeros if None.
+
+        Returns:
+            The stack's outputs and behind them the echoes, float [B, T, H + N K], and the state.
         """
-        return self.layers(self._inputs(previous), reset, state)
+        state = self.initial_state(previous.shape[0]) if state is None else state
+        inputs, echoes, state, memory = self._read(previous, reset, state)
+        hidden, after = self.layers(inputs, reset, state)
+        return torch.cat([hidden, *echoes], dim=-1), (*after, *memory)
 
     def step(self, previous: Tensor, columns: Tensor, flags: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step of the stack: its output [B, H] after previous, int64 [B, K], and the new state, each [L, B, H]."""
-        return self.layers.step(self._inputs(previous), state)
+        """One step: what the head reads [B, H + N K] after previous, int64 [B, K], and the new state."""
+        begins = torch.zeros(len(previous), 1, dtype=torch.bool)  # the state knows
+        inputs, echoes, state, memory = self._read(previous[:, None], begins, state)
+        hidden, after = self.layers.step(inputs[:, 0], state)
+        return torch.cat([hidden, *(part[:, 0] for part in echoes)], dim=-1), (*after, *memory)
 
     def member_logits(self, hidden: Tensor, members: Tensor, columns: Tensor, flags: Tensor) -> Tensor:
-        """Unmasked logits [B, V] of the next key of a frame: hidden [B, H], members int64 [B, k], the ids below it."""
-        return self._of_ids(self.head.next_key(hidden, self.is_down[members]))
+        """Unmasked logits [B, V] of the next key of a frame, given what `step` returned and the ids below, int64 [B, k]."""
+        own, echoes = self._unpacked(hidden)
+        return self._of_ids(self.head.next_key(own, self.is_down[members], echoes))
 
-    def _inputs(self, previous: Tensor) -> Tensor:
-        """What the first layer reads of frames, int64 [..., K]: 1 for each key that is down, or an embedding of these."""
+    def _read(
+        self, previous: Tensor, reset: Tensor, state: State
+    ) -> tuple[Tensor, tuple[Tensor, ...], State, tuple[Tensor, ...]]:
+        """What the first layer reads [B, T, I], the flat echoes if any, the stack's state, the new memory if any."""
         down = self.is_down[previous].to(next(self.parameters()).dtype)
-        return down if self.embedding is None else self.embedding(down)
+        echoes: tuple[Tensor, ...] = ()
+        memory: tuple[Tensor, ...] = ()
+        if self.echoes is not None:
+            *own, memory_before = state
+            is_frame = (self.is_up | self.is_down)[previous[..., 0]]
+            heard = self.echoes.hear(down, is_frame, reset, memory_before)
+            state, echoes, memory = tuple(own), (heard.echoes.flatten(-2),), (heard.memory,)
+            down = torch.cat([*echoes, heard.agreement], dim=-1)
+        return down if self.embedding is None else self.embedding(down), echoes, state, memory
+
+    def _unpacked(self, read: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The stack's outputs, and the echoes [..., N, K] if there are any."""
+        if self.echoes is None:
+            return read, None
+        hidden, echoes = read[..., : self.hidden_size], read[..., self.hidden_size :]
+        return hidden, echoes.unflatten(-1, (-1, self.num_keys))
 
     def _of_ids(self, logits: Tensor) -> Tensor:
         """The logits of all ids, float [..., V], from that of a key being down, float [...]."""

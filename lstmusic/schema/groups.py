@@ -150,6 +150,8 @@ class ModelConfig:
                 raise ConfigError(f"model.{name}={getattr(self, name)}: expected 0 <= {name} < 1")
         if wrong := [lag for lag in self.echoes if lag < 2]:
             raise ConfigError(f"model.echoes={wrong[0]}: expected lags of 2 frames at least")
+        if self.echoes and self.output == "ids":
+            raise ConfigError(f"model.echoes={self.echoes}: belongs to model=frames, came with a model of ids")
         if self.weight_drop and self.cell in SCANNED:
             raise ConfigError(f"model.weight_drop={self.weight_drop}: {self.cell} has no recurrent matrix, expected 0")
 

@@ -9,11 +9,13 @@ import torch
 from lstmusic.corpus.lanes import Lanes
 from lstmusic.evaluation.likelihood import to_window
 from lstmusic.events import codec as codecs
+from lstmusic.models.echoes import CopyGates
 from lstmusic.models.frame_heads import IndependentHead, JointHead, stretches
 from lstmusic.models.frame_model import FrameModel
 from lstmusic.models.language_model import Window
 
 OUTPUTS = ("independent", "joint")
+ECHOES = ((), (2, 5))
 LANES, STEPS = 3, 12
 
 
@@ -36,17 +38,34 @@ def model_of():
 
 
 @pytest.fixture
-def window(codec, phrase):
-    """Several pieces to a lane."""
-    pieces = [codec.encode(phrase(1, seed)) for seed in range(9)]
-    lengths = np.array([len(ids) // 88 - 1 for ids in pieces])
-    lanes = Lanes(read=pieces.__getitem__, steps=lengths, codec=codec, num_lanes=LANES, window_steps=STEPS)
-    return to_window(lanes.window(0, 0))
+def window_of(codec, phrase):
+    """A function: the first window of so many steps, several pieces to a lane."""
+
+    def build(steps):
+        pieces = [codec.encode(phrase(1, seed)) for seed in range(9)]
+        lengths = np.array([len(ids) // 88 - 1 for ids in pieces])
+        lanes = Lanes(read=pieces.__getitem__, steps=lengths, codec=codec, num_lanes=LANES, window_steps=steps)
+        return to_window(lanes.window(0, 0))
+
+    return build
+
+
+@pytest.fixture
+def window(window_of):
+    return window_of(STEPS)
 
 
 def part_of(window, start, stop):
     """The steps start..stop-1 of a window."""
     return Window(*(field[:, start:stop] for field in window))
+
+
+def stirred(model):
+    """The model with copy gates that do something."""
+    for module in model.modules():
+        if isinstance(module, CopyGates):
+            torch.nn.init.normal_(module.gates.weight)
+    return model
 
 
 def key_by_key(head, hidden, frame):
@@ -103,9 +122,10 @@ def test_all_frames_together_have_probability_1(head):
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("echoes", ECHOES)
 @pytest.mark.parametrize("cuts", [(0, 5, 12), (0, 1, 2, 3, 12)])
-def test_chunked_forward_equals_full_forward(model_of, window, output, cuts):
-    model = model_of(output)
+def test_chunked_forward_equals_full_forward(model_of, window, output, echoes, cuts):
+    model = stirred(model_of(output, echoes=echoes))
     full, last = model(window)
     state, parts = None, []
     for start, stop in pairwise(cuts):
@@ -117,8 +137,9 @@ def test_chunked_forward_equals_full_forward(model_of, window, output, cuts):
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_step_and_member_logits_agree_with_logits_and_nats(model_of, window, output):
-    model = model_of(output)
+@pytest.mark.parametrize("echoes", ECHOES)
+def test_step_and_member_logits_agree_with_logits_and_nats(model_of, window, output, echoes):
+    model = stirred(model_of(output, echoes=echoes))
     window = window._replace(reset=torch.zeros_like(window.reset), allowed=torch.ones_like(window.allowed))
     nats, _ = model(window)
     expected, _ = model.logits(window)
@@ -134,6 +155,15 @@ def test_step_and_member_logits_agree_with_logits_and_nats(model_of, window, out
     legal = expected[..., [0, 1]].log_softmax(-1)  # as in every frame but the first
     torch.testing.assert_close(nats[music], -legal.gather(-1, window.targets[..., None] % 2)[..., 0][music])
     assert (chosen[~music] > 1e8).all()
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_echoes_of_another_piece_are_not_heard(model_of, window_of, output):
+    model, window = stirred(model_of(output, echoes=(2, 5))), window_of(40)
+    lane, start = next((b, t) for b, t in window.reset.nonzero().tolist() if t > 0)
+    whole = model(window)[0][lane, start:]
+    alone = Window(*(field[lane : lane + 1, start:] for field in window))
+    torch.testing.assert_close(model(alone)[0][0], whole, atol=1e-5, rtol=0)
 
 
 def test_what_is_no_key_costs_nothing(model_of, window):

@@ -138,10 +138,12 @@ def _with_sizes(request: Request, sizes: dict[str, Any]) -> Request:
 
     They become overrides, so that the run can be resumed without the model that it began with.
     """
-    if any(override.startswith(("model=", "experiment=")) for override in request.overrides):
+    asked = asdict(request.config.model)
+    chosen = any(override.startswith(("model=", "experiment=")) for override in request.overrides)
+    if chosen or sizes.get("output", asked["output"]) != asked["output"]:  # a model of another kind has other keys
         return request
     typed = {override.split("=")[0] for override in request.overrides}
-    new = {key: value for key, value in sizes.items() if f"model.{key}" not in typed}
+    new = {k: v for k, v in sizes.items() if f"model.{k}" not in typed and asked.get(k) != v}
     overrides = [f"model.{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in new.items()]
     plain = {**request.plain, "model": {**request.plain["model"], **new}}
     return configs.checked("train", plain, request.folder, [*request.overrides, *overrides])

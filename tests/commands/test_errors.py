@@ -213,6 +213,19 @@ def test_begin_with_a_model_of_another_size(refused, chorale_run, training, tmp_
     assert f"init_from={chorale_run}: other sizes than its weights: model.hidden_size=16 (expected 12)" in line
 
 
+def test_a_wrong_first_model_is_refused_before_the_corpus_is_read(refused, chorale_run, tmp_path):
+    """The files are no music: reading them would be refused with other words."""
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "page.mid").write_text("<html>")
+    places = (f"data.path={tmp_path}/music", f"data.cache={tmp_path}/cache", f"hydra.run.dir={tmp_path}/run")
+    asked = ("train", "data=folder", "encoding=chorale", f"init_from={chorale_run}", *places)
+    line = refused(*asked, "model=gru")
+    assert "model.cell=gru (expected lstm)" in line
+    assert "model.embedding_size=256 (expected 8)" in line
+    assert "no usable piece among 1 files" in refused(*asked)
+    assert not (tmp_path / "run" / "model").exists()
+
+
 def test_an_output_folder_that_cannot_be_made(refused, chorale_run, tmp_path):
     (tmp_path / "file").write_text("mine")
     for place in ("file", "file/below"):

@@ -102,6 +102,22 @@ def test_begin_with_another_model(train, chorale_run):
     assert nats[0] < nats[1]
 
 
+def test_begin_with_another_model_takes_its_sizes_and_keeps_what_was_typed(chorale_run, music, tmp_path):
+    """The fixture's sizes are not the defaults; rates of dropout may differ from the model's."""
+    own = ("data=folder", f"data.path={music}", f"data.cache={tmp_path}/cache", "encoding=chorale", "jobs=1")
+    fast = ("trainer.max_minutes=null", "trainer.max_steps=1", "trainer.accelerator=cpu", "trainer.learning_rate=1e-9")
+    start = ("model.dropout=0.25", f"init_from={chorale_run}", f"hydra.run.dir={tmp_path}/run")
+    assert main(["train", *own, *fast, *start]) == 0
+    tuned, first = (lstmusic.load(run).folder for run in (tmp_path / "run", chorale_run))
+    assert tuned.sizes == {**first.sizes, "dropout": 0.25}
+    for name, value in tuned.model.state_dict().items():
+        torch.testing.assert_close(value, first.model.state_dict()[name], atol=1e-6, rtol=0)
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(tmp_path / "run", moved)
+    assert main(["train", f"resume={moved}", "trainer.max_steps=2"]) == 0
+    assert lstmusic.load(moved).folder.sizes == tuned.sizes
+
+
 def test_a_file_that_cannot_be_read_is_named_in_the_report(train, music, tmp_path, report_of):
     mixed = tmp_path / "mixed"
     mixed.mkdir()

@@ -22,6 +22,7 @@ from lstmusic.models.language_model import RecurrentLanguageModel, Window
 from lstmusic.models.stack import State
 from lstmusic.score.score import NOTE_DTYPE, Score, Track, sorted_notes, table
 from lstmusic.training.module import TrainingModule
+from lstmusic.training.products import fast_products
 from lstmusic.training.schedule import Budget
 from lstmusic.training.stream import WindowStream
 
@@ -133,7 +134,8 @@ class OwnTraining:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.fit(self.module, self.stream)
+        with fast_products(self.module.model, self.device):
+            trainer.fit(self.module, self.stream)
         self.stream.close()
         return clock.last_s - clock.first_s
 

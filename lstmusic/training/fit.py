@@ -25,6 +25,7 @@ from lstmusic.schema import TrainerConfig
 from lstmusic.training import distributed, launch
 from lstmusic.training.module import TrainingModule
 from lstmusic.training.monitor import Monitor
+from lstmusic.training.products import fast_products
 from lstmusic.training.schedule import Budget
 from lstmusic.training.stream import WindowStream
 
@@ -88,7 +89,8 @@ def fit(
     console.print(f"device: {trainer.strategy.root_device}, {sum(p.numel() for p in model.parameters()):,} weights")
     stream = WindowStream(train, lambda: module.position)
     try:
-        trainer.fit(module, stream, ckpt_path=resume, weights_only=True)
+        with fast_products(model, trainer.strategy.root_device):
+            trainer.fit(module, stream, ckpt_path=resume, weights_only=True)
     except (RuntimeError, KeyError, EOFError, OSError, pickle.UnpicklingError) as error:
         if resume is not None and module.window_index == 0:
             reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -11,18 +11,26 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from lstmusic.benchmarks import arithmetic
 from lstmusic.benchmarks.bare_models import BareModel, BareTraining
 from lstmusic.benchmarks.own_training import NOTHING, PARTS, OwnTraining, Workload, made_up_workload
+from lstmusic.training.products import fast_products
 
 PACKAGES = ("lstmusic", "torch", "lightning", "numpy")
 TURNS = 3
 STEPS = 2  # of a turn that are counted
+AS_OURS = ", products as ours"
+COLUMNS = (
+    *("name", "cell", "hidden", "dtype", "ms_per_step", "tokens_per_second", "times_loop", "times_bare"),
+    *("mflop_per_token", "gflop_per_second", "of_matmul"),
+)
 WORTH_IT = 1.5  # bf16 is measured where its products are so many times as fast as those of float32
 DTYPE_NAMES = {torch.float32: "float32", torch.bfloat16: "bf16"}
 
@@ -72,11 +80,17 @@ def rows(
         A row for each contender: `name`, `cell`, `hidden`, `dtype`, `ms_per_step`, `tokens_per_second`, `times_loop` and
         `times_bare` (tokens per second beside the loop over steps of the same cell and beside the bare model of the same
         cell and dtype, the median of turns), `mflop_per_token`, `gflop_per_second`, and `of_matmul`, the share of the rate
-        of large matrix products that was measured on this machine with the same dtype and as many threads.
+        of large matrix products with the same dtype and as many threads. Those products come first: as torch does them, and
+        as `training.products` has them done.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     note("matrix products")
-    rates = {dtype: arithmetic.matmul_rate(device, dtype) for dtype in DTYPE_NAMES}
+    plain = arithmetic.matmul_rate(device, torch.float32)
+    with fast_products(nn.Linear(512, 512), device):
+        rates = {dtype: arithmetic.matmul_rate(device, dtype) for dtype in DTYPE_NAMES}
+    yield _product_row("one large product", torch.float32, plain, rates)
+    for dtype, rate in rates.items():
+        yield _product_row(f"one large product{AS_OURS}", dtype, rate, rates)
     dtypes = [torch.float32]
     if rates[torch.bfloat16] > WORTH_IT * rates[torch.float32]:
         dtypes.append(torch.bfloat16)
@@ -99,6 +113,8 @@ def contenders(sizes: Sizes, dtypes: list[torch.dtype], device: torch.device) ->
     """Everyone who takes part, those that are compared one after the other."""
     work = made_up_workload(lanes=sizes.lanes, window_steps=sizes.steps)
     everyone = [_bare("gru", sizes, torch.float32, device, work, loop=True)]
+    if device.type == "cpu":
+        everyone.append(_bare("gru", sizes, torch.float32, device, work, as_ours=True))
     for dtype in dtypes:
         for cell in ("gru", "lstm"):
             everyone += [_bare(cell, sizes, dtype, device, work), _own(cell, sizes, dtype, device, work)]
@@ -108,7 +124,14 @@ def contenders(sizes: Sizes, dtypes: list[torch.dtype], device: torch.device) ->
 
 
 def _bare(
-    cell: str, sizes: Sizes, dtype: torch.dtype, device: torch.device, work: Workload, *, loop: bool = False
+    cell: str,
+    sizes: Sizes,
+    dtype: torch.dtype,
+    device: torch.device,
+    work: Workload,
+    *,
+    loop: bool = False,
+    as_ours: bool = False,
 ) -> Contender:
     model = BareModel(cell, work.num_ids, sizes.hidden, sizes.layers, loop=loop)
     training = BareTraining(model, device, dtype)
@@ -116,15 +139,16 @@ def _bare(
 
     def turn(steps: int) -> float:
         started = 0.0
-        for step in range(steps):
-            training.step(*windows[step % len(windows)])
-            if step == 0:
-                arithmetic.wait_for(device)
-                started = time.perf_counter()
-        arithmetic.wait_for(device)
+        with fast_products(model, device) if as_ours else nullcontext():
+            for step in range(steps):
+                training.step(*windows[step % len(windows)])
+                if step == 0:
+                    arithmetic.wait_for(device)
+                    started = time.perf_counter()
+            arithmetic.wait_for(device)
         return time.perf_counter() - started
 
-    name = f"nn.{cell.upper()}, " + ("one call per step" if loop else "nothing else")
+    name = f"nn.{cell.upper()}, " + ("one call per step" if loop else "nothing else") + (AS_OURS if as_ours else "")
     return Contender(name, cell, sizes, dtype, turn, arithmetic.bare_flops(model))
 
 
@@ -143,24 +167,27 @@ def _own(
     return Contender(name, cell, sizes, dtype, training.turn, training.flops)
 
 
+def _product_row(name: str, dtype: torch.dtype, rate: float, rates: dict[torch.dtype, float]) -> dict[str, Any]:
+    measured = {
+        "name": name,
+        "dtype": DTYPE_NAMES[dtype],
+        "gflop_per_second": rate / 1e9,
+        "of_matmul": rate / rates[dtype],
+    }
+    return dict.fromkeys(COLUMNS) | measured
+
+
 def _row(own: Contender, everyone: list[Contender], matmul_rate: float) -> dict[str, Any]:
     seconds = statistics.median(own.seconds)
     rate = own.sizes.lanes * own.sizes.steps / seconds
     loop = next((c for c in everyone if c.name == f"nn.{own.cell.upper()}, one call per step"), None)
     bare = next(c for c in everyone if c.name == f"nn.{own.cell.upper()}, nothing else" and c.dtype == own.dtype)
-    return {
-        "name": own.name,
-        "cell": own.cell,
-        "hidden": own.sizes.hidden,
-        "dtype": DTYPE_NAMES[own.dtype],
-        "ms_per_step": 1000 * seconds,
-        "tokens_per_second": rate,
-        "times_loop": None if loop is None else _ratio(loop, own),
-        "times_bare": _ratio(bare, own),
-        "mflop_per_token": own.flops / 1e6,
-        "gflop_per_second": own.flops * rate / 1e9,
-        "of_matmul": own.flops * rate / matmul_rate,
-    }
+    values = (
+        *(own.name, own.cell, own.sizes.hidden, DTYPE_NAMES[own.dtype], 1000 * seconds, rate),
+        *(None if loop is None else _ratio(loop, own), _ratio(bare, own)),
+        *(own.flops / 1e6, own.flops * rate / 1e9, own.flops * rate / matmul_rate),
+    )
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 def _ratio(slow: Contender, own: Contender) -> float:

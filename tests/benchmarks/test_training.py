@@ -105,7 +105,10 @@ def test_parts_can_be_left_out(work):
 
 def test_rows_compare_what_is_alike(rows):
     by_name = {(row["name"], row["cell"], row["dtype"]): row for row in rows}
-    assert len(by_name) == len(rows) >= 5 + len(PARTS) + 1
+    assert len(by_name) == len(rows) >= 3 + 6 + len(PARTS) + 1
+    assert all(tuple(row) == training.COLUMNS for row in rows)
+    assert by_name["one large product, products as ours", None, "float32"]["of_matmul"] == 1
+    assert by_name["nn.GRU, nothing else, products as ours", "gru", "float32"]["times_bare"] > 0
     loop = by_name["nn.GRU, one call per step", "gru", "float32"]
     bare = by_name["nn.GRU, nothing else", "gru", "float32"]
     own = by_name["lstmusic with everything", "gru", "float32"]

@@ -47,6 +47,7 @@ class Recipe(NamedTuple):
     head_dropout: float = 0.0
     embedding_size: int = 0
     num_layers: int = 1
+    echoes: tuple[int, ...] = ()
     semitones: int = 0
     learning_rate: float = 3e-3
     weight_decay: float = 0.0
@@ -64,42 +65,66 @@ class Model(NamedTuple):
 
     def sizes(self, recipe: Recipe) -> dict[str, Any]:
         """What `checkpoint.build_model` takes."""
-        names = ("hidden_size", "dropout", "input_dropout", "head_dropout", "embedding_size", "num_layers")
+        names = ("hidden_size", "dropout", "input_dropout", "head_dropout", "embedding_size", "num_layers", "echoes")
         return {"output": self.output, "cell": self.cell, **{name: getattr(recipe, name) for name in names}}
 
 
-def _small(hidden_size: int) -> dict[str, Recipe]:
+LAGS_OF_EIGHTHS = (6, 8, 12, 16, 24, 32, 48, 64, 96)  # bars of three and four quarters, and of six eighths
+LAGS_OF_QUARTERS = (4, 8, 12, 16, 24, 32, 48)
+
+
+def _small(hidden_size: int, learning_rate: float) -> dict[str, Recipe]:
     """One layer straight from the keys to the keys, no larger than the 2014 paper's."""
+    base = Recipe(hidden_size, minutes=2, dropout=0.1, learning_rate=learning_rate, lanes=16, window_steps=32)
     return {
-        "Nottingham": Recipe(hidden_size, minutes=5),
-        "JSB_Chorales": Recipe(hidden_size, minutes=2, dropout=0.1, semitones=6, window_steps=32),
-        "MuseData": Recipe(hidden_size, minutes=5, semitones=6),
-        "Piano_midi": Recipe(hidden_size, minutes=3, dropout=0.1, semitones=6),
+        "Nottingham": base,
+        "JSB_Chorales": base._replace(minutes=0.75, lanes=8),
+        "MuseData": base._replace(minutes=3, dropout=0.0),
+        "Piano_midi": base._replace(minutes=1.5, semitones=6),
+    }
+
+
+def _small_with_echoes(hidden_size: int) -> dict[str, Recipe]:
+    """No larger either: frames and echoes come in through 8 numbers, and echoes are copied."""
+    base = Recipe(hidden_size, 2, embedding_size=8, semitones=6, learning_rate=0.01, lanes=16, window_steps=32)
+    return {
+        "Nottingham": base._replace(echoes=LAGS_OF_EIGHTHS),
+        "JSB_Chorales": base._replace(minutes=0.75, lanes=8, echoes=LAGS_OF_QUARTERS),
+        "MuseData": base._replace(minutes=3, echoes=LAGS_OF_EIGHTHS),
+        "Piano_midi": base._replace(minutes=1.5, echoes=LAGS_OF_EIGHTHS),
+    }
+
+
+def _best(head_dropout: float) -> dict[str, Recipe]:
+    """As large as pays in the time given, with echoes."""
+    base = Recipe(
+        hidden_size=256,
+        minutes=6,
+        dropout=0.3,
+        input_dropout=0.1,
+        head_dropout=head_dropout,
+        embedding_size=256,
+        echoes=LAGS_OF_EIGHTHS,
+        semitones=6,
+        learning_rate=4e-3,
+        weight_decay=0.02,
+        lanes=16,
+        window_steps=32,
+    )
+    return {
+        "Nottingham": base._replace(minutes=8),
+        "JSB_Chorales": base._replace(hidden_size=384, minutes=4, learning_rate=3e-3, lanes=8, echoes=LAGS_OF_QUARTERS),
+        "MuseData": base._replace(minutes=8, dropout=0.2),
+        "Piano_midi": base._replace(minutes=4, dropout=0.4, lanes=8),
     }
 
 
 MODELS = {
-    "tanh": Model("independent", "rnn", _small(78)),
-    "gru": Model("independent", "gru", _small(41)),
-    "lstm": Model("independent", "lstm", _small(33)),
-    "best_independent": Model(
-        "independent",
-        "lstm",
-        {
-            "Nottingham": Recipe(384, 12, 0.3, 0.1, 0.0, 256, weight_decay=0.02, semitones=6),
-            "JSB_Chorales": Recipe(384, 5, 0.3, 0.1, 0.0, 256, weight_decay=0.02, semitones=6, window_steps=32),
-            "MuseData": Recipe(384, 15, 0.3, 0.1, 0.0, 256, weight_decay=0.02, semitones=6),
-            "Piano_midi": Recipe(256, 6, 0.4, 0.1, 0.0, 256, weight_decay=0.02, semitones=6),
-        },
-    ),
-    "best_joint": Model(
-        "joint",
-        "lstm",
-        {
-            "Nottingham": Recipe(384, 15, 0.3, 0.1, 0.2, 256, weight_decay=0.02, semitones=6, lanes=16),
-            "JSB_Chorales": Recipe(384, 8, 0.3, 0.1, 0.2, 256, weight_decay=0.02, semitones=6, window_steps=32),
-            "MuseData": Recipe(384, 20, 0.3, 0.1, 0.2, 256, weight_decay=0.02, semitones=6, lanes=16),
-            "Piano_midi": Recipe(256, 10, 0.4, 0.1, 0.2, 256, weight_decay=0.02, semitones=6),
-        },
-    ),
+    "tanh": Model("independent", "rnn", _small(78, 3e-3)),
+    "gru": Model("independent", "gru", _small(41, 0.012)),
+    "lstm": Model("independent", "lstm", _small(33, 0.012)),
+    "gru_echoes": Model("independent", "gru", _small_with_echoes(46)),
+    "lstm_echoes": Model("independent", "lstm", _small_with_echoes(40)),
+    "best_independent": Model("independent", "lstm", _best(head_dropout=0.0)),
+    "best_joint": Model("joint", "lstm", _best(head_dropout=0.2)),
 }

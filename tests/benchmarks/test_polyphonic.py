@@ -19,7 +19,7 @@ from lstmusic.events import codec as codecs
 from lstmusic.schema import FRAMES_PER_QUARTER, FiltersConfig
 from lstmusic.training import checkpoint
 
-SIZES_OF_2014 = {"tanh": 20_100, "gru": 20_200, "lstm": 19_800}
+SIZES_OF_2014 = {"tanh": 20_100, "gru": 20_200, "lstm": 19_800, "gru_echoes": 20_200, "lstm_echoes": 19_800}
 COUNTED = {  # test split, nats per frame: per-key marginal and per-key Markov-1
     "Nottingham": (10.26, 5.15),
     "JSB_Chorales": (11.09, 10.49),

@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from lstmusic.cli import main
+from lstmusic.training.schedule import one_cycle
 
 KILL = runpy.run_path(str(Path(__file__).parents[1] / "training" / "kill.py"))
 EXACT = ("encoding=chorale", "trainer.precision=64-true", "model.input_dropout=0", "model.dropout=0")
-EXACT += ("model.head_dropout=0", "trainer.max_steps=12", "trainer.vary_bptt=true")
+EXACT += ("model.head_dropout=0", "trainer.max_steps=12", "trainer.vary_bptt=true", "trainer.average=none")
 PAIR = ("encoding=chorale", "trainer.devices=2")
 
 
@@ -47,6 +48,15 @@ def test_two_processes_train_like_one_with_twice_the_lanes(pair, train):
     assert [len(ranks) for ranks in states] == [2, 1]
     for part, whole in enumerate(states[1][0]):
         torch.testing.assert_close(torch.cat([rank[part] for rank in states[0]], dim=1), whole, atol=1e-9, rtol=1e-7)
+
+
+def test_what_was_asked_about_windows_and_averages_arrives(pair):
+    saved = torch.load(pair / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    names = [name for name in saved if name.startswith("model.")]
+    assert names
+    assert all(torch.equal(saved[name], saved[name.replace("model.", "averaged.", 1)]) for name in names)
+    unscaled = 3e-3 * one_cycle(11 / 12)  # the last window of these is not as long as the others are meant to be
+    assert float(rows_of(pair)[-1]["learning_rate"]) != pytest.approx(unscaled, rel=1e-3)
 
 
 def test_two_processes_that_are_killed_go_on_exactly(pair, training, tmp_path, capsys):

@@ -18,7 +18,7 @@ from lstmusic.models.model import Model
 CONTENTS = ("candidate", "cell", "state")  # what a cell holds or would write, beside its gates
 MIN_MOMENTS = 4  # fewer say nothing about a mean
 CHANCE_DRAWS = 50
-SMALLEST_DEVIATION = 1e-6  # below it a unit stands still, but for rounding
+SMALLEST_DEVIATION = 1e-3  # of a gate; what keeps apart perfectly has no deviation left to divide by
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def by_moment(rows: Sequence[Opening]) -> list[MomentRow]:
 def effect_sizes(values: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of values [T, H] at moments, several sets of them (bool [M, T]): the means there and elsewhere, and Cohen's d.
 
-    d is the difference over the pooled standard deviation (Cohen 1988, section 2.5); 0 for a unit that never moves.
+    d is the difference over the pooled standard deviation (Cohen 1988, section 2.5), which counts as a thousandth at least.
 
     Returns:
         Three arrays, float64 [M, H] each.
@@ -207,6 +207,5 @@ def effect_sizes(values: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.
     difference = inside / count + inside / others
     squares = (moved**2).sum(axis=0) - difference**2 * count * others / len(values)  # within both groups
     deviation = np.sqrt(np.maximum(squares, 0) / (len(values) - 2))
-    moves = deviation > SMALLEST_DEVIATION
-    effect = np.where(moves, difference / np.where(moves, deviation, 1), 0.0)
+    effect = difference / np.maximum(deviation, SMALLEST_DEVIATION)
     return center + inside / count, center - inside / others, effect

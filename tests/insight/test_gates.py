@@ -93,6 +93,7 @@ def test_effect_sizes_by_hand():
             assert effect[row, unit] == pytest.approx((a.mean() - b.mean()) / pooled)
     assert effect[0, 1] > 3
     assert gates.effect_sizes(np.ones((40, 1)), where)[2].tolist() == [[0.0], [0.0]]
+    assert gates.effect_sizes(where[0][:, None] * 1.0, where[:1])[2] == pytest.approx(1000)  # kept apart perfectly
 
 
 def test_the_unit_that_marks_a_moment_comes_first():

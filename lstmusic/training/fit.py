@@ -70,16 +70,7 @@ def fit(
         CheckpointError: `resume` is torn or belongs to another model.
     """
     train, valid = _lanes(corpus, settings, seed)
-    module = TrainingModule(
-        model,
-        budget=Budget(settings.max_minutes, settings.max_steps),
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
-        ema_decay=settings.ema_decay,
-        average=settings.average,
-        window_steps=settings.bptt_length if settings.vary_bptt else None,
-    )
+    module = _module(model, settings)
     every = _validation_interval(train, valid)
     monitor = Monitor(
         folder, valid=valid, every_steps=every, patience=settings.patience, keep=keep, sample=sample, console=console
@@ -99,6 +90,19 @@ def fit(
     finally:
         stream.close()
     return Fitted(monitor.row, monitor.best, monitor.interrupted, str(trainer.strategy.root_device), module.elapsed_s)
+
+
+def _module(model: Any, settings: TrainerConfig) -> TrainingModule:
+    return TrainingModule(
+        model,
+        budget=Budget(settings.max_minutes, settings.max_steps),
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        ema_decay=settings.ema_decay,
+        average=settings.average,
+        window_steps=settings.bptt_length if settings.vary_bptt else None,
+    )
 
 
 def _lanes(corpus: Corpus, settings: TrainerConfig, seed: int) -> tuple[Lanes, Lanes | None]:

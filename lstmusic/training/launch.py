@@ -53,16 +53,10 @@ def together(per_node: int, num_nodes: int, arguments: list[str]) -> Iterator[No
         LstmusicError: a process that was started here failed; the message is its last line.
     """
     world, meeting, children = per_node * num_nodes, _meeting(), []
-    if int(meeting.get("WORLD_SIZE", world)) != world:
-        raise DeviceError(
-            f"trainer.devices={per_node} trainer.num_nodes={num_nodes}: {meeting['WORLD_SIZE']} processes were started, "
-            f"expected {world}"
-        )
+    _check(meeting, per_node, num_nodes)
     if world == 1:
         yield
         return
-    if not meeting and num_nodes > 1:
-        raise DeviceError(f"trainer.num_nodes={num_nodes}: expected to be started by torchrun or srun on each machine")
     before = {name: os.environ.get(name) for name in MEETING}
     try:
         if not meeting:
@@ -73,7 +67,7 @@ def together(per_node: int, num_nodes: int, arguments: list[str]) -> Iterator[No
         distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
         yield
     except RuntimeError as error:  # so ends talking to a process that is gone
-        for child in children:
+        for child in sorted(children, key=lambda child: child.process.poll() is None):  # first those that are gone
             child.blame(error)
         raise
     except BaseException:
@@ -89,6 +83,15 @@ def together(per_node: int, num_nodes: int, arguments: list[str]) -> Iterator[No
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+def _check(meeting: dict[str, str], per_node: int, num_nodes: int) -> None:
+    """Raise DeviceError where another number of processes came than was asked for, or nobody can start them."""
+    world, asked = per_node * num_nodes, f"trainer.devices={per_node} trainer.num_nodes={num_nodes}"
+    if int(meeting.get("WORLD_SIZE", world)) != world:
+        raise DeviceError(f"{asked}: {meeting['WORLD_SIZE']} processes were started, expected {world}")
+    if not meeting and num_nodes > 1:
+        raise DeviceError(f"{asked}: expected to be started by torchrun or srun on each machine")
 
 
 def _meeting() -> dict[str, str]:

@@ -22,14 +22,14 @@ def bare_flops(model: nn.Module) -> int:
 
 
 def own_flops(model: RecurrentLanguageModel) -> int:
-    """FLOPs per token of a training step of a model whose groups are of one id.
+    """FLOPs per token of a training step of a model whose groups are of one id, over windows of many more steps than ids.
 
     The embedding counts once, as the output projection that it is tied to; where ids and features are looked up there are
-    no products. Flags have no gradient.
+    no products: what the stack reads of an id is worked out once per window. Flags have no gradient.
     """
     if model.group_size != 1:
         raise ValueError(f"groups of {model.group_size}: expected groups of one")
-    looked_up = {model.stack_features.weight, model.head_features.weight}
+    looked_up = {model.stack_features.weight, model.head_features.weight, model.stack_input.weight}
     learned = sum(p.numel() for p in model.parameters() if p.ndim == 2 and p not in looked_up)
     flags = sum(linear.weight.numel() for linear in (model.stack_flags, model.head_flags) if linear is not None)
     return matrix_flops(learned) - 2 * flags

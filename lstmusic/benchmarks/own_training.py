@@ -103,7 +103,7 @@ class OwnTraining:
         self.flops = arithmetic.own_flops(model)
         self.device, self.dtype = device, dtype
         self.module = TrainingModule(
-            _Unmasked(model) if "masks" in without else model,
+            _Reduced(model, without) if {"masks", "features"} & without else model,
             budget=Budget(max_steps=1_000_000),
             learning_rate=1e-3,
             weight_decay=0.02,
@@ -179,40 +179,31 @@ def _model(
     codec: codecs.Codec, cell: str, hidden_size: int, num_layers: int, without: frozenset[str]
 ) -> RecurrentLanguageModel:
     no_dropout: dict[str, Any] = {"input_dropout": 0.0, "dropout": 0.0, "head_dropout": 0.0}
-    model = RecurrentLanguageModel(
+    featureless = "features" in without
+    return RecurrentLanguageModel(
         num_ids=len(codec.vocabulary),
         group_size=codec.group_size,
-        feature_sizes=list(codec.grammar.feature_sizes.values()),
-        num_flags=0 if "features" in without else codec.grammar.num_flags,
+        feature_sizes=[1] if featureless else list(codec.grammar.feature_sizes.values()),
+        num_flags=0 if featureless else codec.grammar.num_flags,
         cell=cell,
         hidden_size=hidden_size,
         num_layers=num_layers,
         **(no_dropout if "dropout" in without else {}),
     )
-    if "features" in without:
-        model.stack_features, model.head_features = _NoFeatures(), _NoFeatures()  # type: ignore[assignment]
-    return model
 
 
-class _NoFeatures(nn.Module):
-    """Zeros in the place of embedded features."""
+class _Reduced(nn.Module):
+    """A model of groups of one that is shown a single feature, always the same, or whose logits are not masked."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: RecurrentLanguageModel, without: frozenset[str]) -> None:
         super().__init__()
-        self.weight = torch.zeros(1, 1)
-
-    def forward(self, rows: Tensor) -> Tensor:
-        return torch.zeros(len(rows), 1, device=rows.device)
-
-
-class _Unmasked(nn.Module):
-    """A model of groups of one whose logits are not masked."""
-
-    def __init__(self, model: RecurrentLanguageModel) -> None:
-        super().__init__()
-        self.model = model
+        self.model, self.without = model, without
 
     def forward(self, window: Window, state: State | None = None) -> tuple[Tensor, State]:
+        if "features" in self.without:
+            window = window._replace(columns=window.columns.new_zeros(1).expand(*window.columns.shape[:-1], 1))
+        if "masks" not in self.without:
+            return self.model(window, state)
         columns, flags = window.columns[:, :, 0], window.flags[:, :, 0]
         hidden, state = self.model.hidden(window.previous, columns, flags, window.reset, state)
         logits = self.model.member_logits(hidden, window.previous[:, :0], columns, flags)

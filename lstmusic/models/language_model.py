@@ -162,13 +162,10 @@ class RecurrentLanguageModel(nn.Module):
             window.previous, window.columns[:, :, 0], window.flags[:, :, 0], window.reset, state, rows
         )
         embedded = self._look_up(window.targets, rows)  # [B, T, G, E]
-        prefix = torch.zeros_like(embedded[:, :, 0])
-        prefixes = [prefix]
+        bases = [self.head_input(hidden)]
         for member, project in enumerate(self.head_prefix):
-            prefix = prefix + project(embedded[:, :, member])
-            prefixes.append(prefix)
-        base = self.head_input(hidden).unsqueeze(2) + torch.stack(prefixes, dim=2)
-        logits = self._head(base, window.columns, window.flags)
+            bases.append(bases[-1] + project(embedded[:, :, member]))
+        logits = self._head(torch.stack(bases, dim=2), window.columns, window.flags)
         return logits.masked_fill(~window.allowed, ILLEGAL), state
 
     def hidden(
@@ -225,9 +222,24 @@ class RecurrentLanguageModel(nn.Module):
         return self.embedding(ids) if rows is None else self.embedding(ids) * rows[ids]
 
     def _embed_step(self, previous: Tensor, columns: Tensor, flags: Tensor, rows: Tensor | None = None) -> Tensor:
-        embedded = self._look_up(previous, rows).flatten(-2)
-        x = self.stack_input(embedded) + self._bag(self.stack_features, columns)
+        if previous.numel() > len(self.embedding.weight) * self.group_size:
+            x = self._embed_many(previous, columns, rows)
+        else:
+            x = self.stack_input(self._look_up(previous, rows).flatten(-2)) + self._bag(self.stack_features, columns)
         return x if self.stack_flags is None else x + self.stack_flags(flags.to(x.dtype))
+
+    def _embed_many(self, previous: Tensor, columns: Tensor, rows: Tensor | None) -> Tensor:
+        """The same sum where there are more steps than ids: each id is projected once, then all is looked up at once."""
+        table = self.embedding.weight if rows is None else self.embedding.weight * rows
+        per_member = self.stack_input.weight.unflatten(1, (self.group_size, -1)).unbind(1)  # G of [H, E]
+        projected = [functional.linear(table, weight).to(table.dtype) for weight in per_member]
+        features = self.stack_features.weight
+        first = torch.arange(self.group_size + 1, device=previous.device) * len(
+            table
+        )  # row of each member, then features
+        index = torch.cat([previous + first[:-1], columns + self.feature_offsets + first[-1]], dim=-1)
+        summed = functional.embedding_bag(index.flatten(0, -2), torch.cat([*projected, features]), mode="sum")
+        return summed.unflatten(0, index.shape[:-1]) + self.stack_input.bias
 
     def _bag(self, bag: nn.EmbeddingBag, columns: Tensor) -> Tensor:
         """The summed embeddings of categorical features [..., F] -> [..., width]."""

@@ -278,3 +278,25 @@ def test_a_few_steps_learn_a_window_by_heart(codec, window_of, tiny_model):
 
 def test_arrays_and_window_have_the_same_fields():
     assert Arrays._fields == Window._fields
+
+
+def test_a_long_window_is_read_like_its_steps_one_by_one(codec, window_of, tiny_model):
+    """Where there are more steps than ids, each id is projected once."""
+    model, window = tiny_model(codec), window_of(codec, steps=6)
+    repeats = 1 + 2 * len(codec.vocabulary) // window.previous[..., 0].numel()
+    many = Window(*(torch.cat([field] * repeats, dim=1) for field in window))
+    assert many.previous[..., 0].numel() > len(codec.vocabulary)
+    hidden, _ = model.hidden(many.previous, many.columns[:, :, 0], many.flags[:, :, 0], many.reset)
+    state = model.initial_state(len(many.previous))
+    for t in range(many.previous.shape[1]):
+        state = tuple(part * (~many.reset[:, t]).unsqueeze(-1) for part in state)
+        step, state = model.step(many.previous[:, t], many.columns[:, t, 0], many.flags[:, t, 0], state)
+        torch.testing.assert_close(hidden[:, t], step, atol=1e-5, rtol=1e-5)
+
+
+def test_a_dropped_id_is_dropped_however_long_the_window_is(codec, window_of, tiny_model):
+    model, window = tiny_model(codec), window_of(codec, steps=6)
+    columns, rows = window.columns[:, :, 0], (torch.rand(len(codec.vocabulary), 1) > 0.5).float() * 2
+    bags = model._bag(model.stack_features, columns)
+    by_step = model.stack_input(model._look_up(window.previous, rows).flatten(-2)) + bags
+    torch.testing.assert_close(model._embed_many(window.previous, columns, rows), by_step, atol=1e-5, rtol=1e-5)

@@ -21,6 +21,7 @@ from lstmusic.training import checkpoint, resume
 from lstmusic.training.checkpoint import ModelFolder
 
 MAY_CHANGE = ("trainer.max_minutes", "trainer.max_steps", "trainer.patience", "data.cache", "jobs", "parallel")
+ADDED = "++model."  # so begin the overrides that nobody typed: the sizes that follow from `init_from`
 
 
 def run_to_resume(request: Request) -> Path | None:
@@ -31,7 +32,7 @@ def run_to_resume(request: Request) -> Path | None:
     """
     asked = request.config.resume
     if not asked or asked == "auto":
-        return _latest(request.folder.parent, own_overrides(request)) if asked else None
+        return _latest(request.folder.parent, request.overrides) if asked else None
     place = Path(asked)
     if not resume.exists(place) or not (place / "overrides.yaml").is_file():
         raise CheckpointError(f"resume={asked}: no checkpoints/last.ckpt there, expected the folder of a training run")
@@ -44,13 +45,18 @@ def own_overrides(request: Request) -> list[str]:
 
 
 def _latest(runs: Path, overrides: list[str]) -> Path | None:
-    """The run that was saved last among those that were asked for the same, whatever their budget."""
-    wanted = {o for o in overrides if not o.startswith("trainer.max_")}
-    found = []
+    """The run that was saved last among those that were asked for the same, but for what may change."""
+    wanted, found = _lasting(overrides), []
     for asked in runs.glob("*/overrides.yaml"):
-        if resume.exists(asked.parent) and wanted <= set(yaml.safe_load(asked.read_text()) or []):
+        saved = [o for o in yaml.safe_load(asked.read_text()) or [] if not o.startswith(ADDED)]
+        if resume.exists(asked.parent) and _lasting(saved) == wanted:
             found.append((resume.time_of(asked.parent), asked.parent))
     return max(found)[1] if found else None
+
+
+def _lasting(overrides: list[str]) -> set[str]:
+    """Overrides without those about the folder and those that may change."""
+    return {o for o in overrides if not o.startswith(("resume=", "hydra.", *MAY_CHANGE))}
 
 
 def resumed(request: Request, place: Path) -> Request:
@@ -144,6 +150,6 @@ def _with_sizes(request: Request, sizes: dict[str, Any]) -> Request:
         return request
     typed = {override.split("=")[0] for override in request.overrides}
     new = {k: v for k, v in sizes.items() if f"model.{k}" not in typed and asked.get(k) != v}
-    overrides = [f"model.{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in new.items()]
+    overrides = [f"{ADDED}{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in new.items()]
     plain = {**request.plain, "model": {**request.plain["model"], **new}}
     return configs.checked("train", plain, request.folder, [*request.overrides, *overrides])

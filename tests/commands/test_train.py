@@ -13,7 +13,9 @@ import torch
 import yaml
 
 import lstmusic
+from lstmusic import config as configs
 from lstmusic.cli import main
+from lstmusic.commands import train_start
 
 REPEATS = {"chorale": "repeat_bar", "performance": "repeat_phrase"}
 
@@ -114,6 +116,8 @@ def test_begin_with_another_model_takes_its_sizes_and_keeps_what_was_typed(chora
         torch.testing.assert_close(value, first.model.state_dict()[name], atol=1e-6, rtol=0)
     moved = tmp_path / "elsewhere"
     shutil.copytree(tmp_path / "run", moved)
+    assert main(["train", *own, *fast, *start[:-1], f"hydra.run.dir={tmp_path}/new", "resume=auto"]) == 0
+    assert not (tmp_path / "new").exists()  # the sizes that came with the model are no other request
     assert main(["train", f"resume={moved}", "trainer.max_steps=2"]) == 0
     assert lstmusic.load(moved).folder.sizes == tuned.sizes
 
@@ -247,6 +251,40 @@ def test_a_torn_checkpoint_is_named_and_the_one_before_is_used(never_stopped, tm
     assert main(["train", f"resume={folder}"]) == 0
     assert f"{last} is torn or altered; going on from previous.ckpt, the one before" in capsys.readouterr().out
     check_equal_to(never_stopped, folder, report_of)
+
+
+@pytest.fixture
+def found(tmp_path):
+    """A function: whether `resume=auto` and some overrides find a run that was asked for others."""
+
+    def find(saved, asked):
+        run = tmp_path / "runs" / "first"
+        (run / "checkpoints").mkdir(parents=True, exist_ok=True)
+        (run / "checkpoints" / "last.ckpt").touch()
+        (run / "overrides.yaml").write_text(yaml.safe_dump(saved))
+        request = configs.compose("train", [*asked, "resume=auto", f"hydra.run.dir={tmp_path}/runs/second"])
+        place = train_start.run_to_resume(request)
+        assert place in (None, run)
+        return place is not None
+
+    return find
+
+
+@pytest.mark.parametrize(
+    ("saved", "asked", "same"),
+    [
+        (["seed=1"], ["seed=1"], True),
+        (["seed=1", "model.cell=gru"], ["seed=1"], False),
+        (["seed=1"], ["seed=1", "model.cell=gru"], False),
+        (["seed=1"], ["seed=2"], False),
+        (["trainer.max_steps=5", "jobs=1"], ["trainer.max_steps=9", "trainer.patience=3", "data.cache=else"], True),
+        (["resume=auto", "hydra.run.dir=there"], [], True),
+        (["init_from=bach", "++model.cell=gru"], ["init_from=bach"], True),
+        (["init_from=bach", "model.dropout=0.1"], ["init_from=bach"], False),
+    ],
+)
+def test_auto_goes_on_with_what_was_asked_for_and_with_nothing_else(found, saved, asked, same):
+    assert found(saved, asked) == same
 
 
 def test_auto_begins_beside_what_a_run_left_that_was_killed_before_it_saved(training, tmp_path, capsys):

@@ -53,7 +53,7 @@ def _digest(file: Path, size: int) -> bytes:
 
 
 def install(run: Path) -> None:
-    """Seal what was written `beside` and make it the last checkpoint; the last one becomes the previous one.
+    """Seal what was written `beside` and make it the last checkpoint; the last one becomes the previous one, if it is sound.
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
@@ -61,7 +61,7 @@ def install(run: Path) -> None:
     last = run / FOLDER / LAST
     try:
         seal(beside(run))
-        if last.exists():
+        if last.exists() and is_sound(last):  # a torn one gives way: the previous one is all there is
             os.replace(last, last.with_name(PREVIOUS))
         os.replace(beside(run), last)  # a kill between the two leaves the previous one, which `newest` finds
     except OSError as error:

@@ -29,6 +29,22 @@ def refuse(line):
     raise AssertionError(line)
 
 
+class Killed(BaseException):
+    pass
+
+
+def dying(patch, operation):
+    """Let renames end in a kill before number `operation`."""
+    left, replace = iter(range(operation)), resume.os.replace
+
+    def rename(*names):
+        if next(left, None) is None:
+            raise Killed
+        replace(*names)
+
+    patch.setattr(resume.os, "replace", rename)
+
+
 def test_the_last_one_is_used_and_the_one_before_is_kept(write, tmp_path):
     for number in range(3):
         write(number)
@@ -63,6 +79,24 @@ def test_a_torn_one_is_recognised_named_and_replaced_by_the_one_before(write, tm
     assert cases > 60
 
 
+@pytest.mark.parametrize("operation", range(2))
+def test_a_torn_one_never_takes_the_place_of_the_one_before(write, tmp_path, monkeypatch, operation):
+    """A kill at the first save after going on from the previous one, before its renaming or behind it."""
+    write(0)
+    write(1)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:99])
+    with monkeypatch.context() as patch:
+        dying(patch, operation)
+        if operation == 0:
+            with pytest.raises(Killed):
+                write(2)
+        else:
+            write(2)
+    assert read(tmp_path / "checkpoints" / "previous.ckpt") == 0
+    assert read(resume.newest(tmp_path, lambda line: None)) == 2 * operation
+
+
 def test_two_torn_ones_are_both_named(write, tmp_path):
     write(0)
     write(1)
@@ -86,19 +120,8 @@ def test_a_kill_between_any_two_renames_leaves_a_whole_one(write, tmp_path, monk
     write(0)
     write(1)
 
-    class Killed(BaseException):
-        pass
-
-    left = iter(range(operation))
-    replace = resume.os.replace
-
-    def dying(*names):
-        if next(left, None) is None:
-            raise Killed
-        replace(*names)
-
     with monkeypatch.context() as patch:
-        patch.setattr(resume.os, "replace", dying)
+        dying(patch, operation)
         with pytest.raises(Killed):
             write(2)
     lines = []

@@ -90,15 +90,20 @@ def state_gradients(step: Step, state: State, steps: int) -> Reach:
 def reach(model: Model, window: Window, state: State) -> Reach:
     """The reach of the gradient of each lane's last step, through a window [B, K] from the state before it.
 
-    The model should be in evaluation mode.
+    Of the stack's state: the frames that echoes keep beside it come from ids, through which no gradient passes. The model
+    should be in evaluation mode.
     """
+    own = len(model.layers.initial_state(1))
+    memory = state[own:]
 
     def step(number: int, state: State) -> tuple[Tensor, State]:
+        nonlocal memory
         here = between(window, number, number + 1)
-        nats, state = model(here, state)
-        return (nats * here.weight).sum(dim=(1, 2)), state
+        nats, after = model(here, (*state, *memory))
+        memory = after[own:]
+        return (nats * here.weight).sum(dim=(1, 2)), after[:own]
 
-    return state_gradients(step, state, num_steps(window))
+    return state_gradients(step, state[:own], num_steps(window))
 
 
 def piece_reach(model: Model, piece: Window, *, lags: int, losses: int) -> Reach:

@@ -13,7 +13,10 @@ from lstmusic.models import cells
 from lstmusic.models.dropout import DrawsMasks, checked_rate, locked_dropout
 
 State = tuple[Tensor, ...]
-"""The carried state: (h, c) for LSTM, (h,) for a GRU, each float [L, B, H]."""
+"""The carried state: (h, c) for LSTM, (h,) for a GRU, each float [L, B, H].
+
+A model may carry more behind the stack's parts: a `FrameModel` with echoes their memory, float [C, B, K + 1].
+"""
 
 
 class RecurrentStack(DrawsMasks, nn.ModuleList):

@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from lstmusic.corpus.lanes import Arrays, piece_arrays
+from lstmusic.evaluation.likelihood import to_window
+from lstmusic.events import codec as codecs
 from lstmusic.insight import gradient_flow as flow
 from lstmusic.insight.windows import between, num_steps, stacked, states_before
 from lstmusic.models.cells import CELLS
+from lstmusic.models.echoes import CopyGates
+from lstmusic.models.frame_model import FrameModel
 
 
 @pytest.mark.parametrize("radius", [0.5, 1.0, 1.5])
@@ -45,6 +50,29 @@ def test_it_is_autograd_of_the_whole_unrolled_model(network, piece_of, cell):
             np.testing.assert_allclose(
                 found.parts[0, lag - 1, :, part], gradient.norm(dim=-1)[:, 0].numpy(), rtol=1e-9, atol=1e-300
             )
+
+
+@pytest.mark.parametrize("output", ["independent", "joint"])
+def test_frames_with_echoes_are_differentiated_by_the_stack_alone(output, phrase):
+    """The memory of frames goes along, step by step as in one call, and is no part of the state that is measured."""
+    codec = codecs.build("frames", frames_per_quarter=2)
+    arrays = piece_arrays(codec, codec.encode(phrase(3)))
+    piece = to_window(Arrays(*(field[None] for field in arrays)))
+    torch.manual_seed(0)
+    sizes = {"num_keys": 88, "hidden_size": 6, "num_layers": 2, "embedding_size": 5, "echoes": [4, 8]}
+    model = FrameModel(num_ids=6, up_ids=[0, 2], down_ids=[1, 3], output=output, **sizes).double().eval()
+    for copy in (module for module in model.modules() if isinstance(module, CopyGates)):
+        torch.nn.init.normal_(copy.gates.weight)  # so that what is remembered changes the gradient
+    steps, end = 5, 20
+    found = flow.reach(model, between(piece, end - steps, end), states_before(model, piece, [end - steps]))
+    assert found.parts.shape == (1, steps, 2, 2)
+    for lag in range(1, steps + 1):
+        *own, memory = states_before(model, piece, [end - lag])
+        own = [part.requires_grad_() for part in own]
+        nats, _ = model(between(piece, end - lag, end), (*own, memory))
+        for part, gradient in enumerate(torch.autograd.grad(nats[:, -1].sum(), own)):
+            np.testing.assert_allclose(found.parts[0, lag - 1, :, part], gradient.norm(dim=-1)[:, 0], rtol=1e-6)
+    assert flow.piece_reach(model, piece, lags=6, losses=3).norms.all()
 
 
 @pytest.mark.parametrize("cell", CELLS)

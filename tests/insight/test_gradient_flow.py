@@ -72,7 +72,9 @@ def test_frames_with_echoes_are_differentiated_by_the_stack_alone(output, phrase
         nats, _ = model(between(piece, end - lag, end), (*own, memory))
         for part, gradient in enumerate(torch.autograd.grad(nats[:, -1].sum(), own)):
             np.testing.assert_allclose(found.parts[0, lag - 1, :, part], gradient.norm(dim=-1)[:, 0], rtol=1e-6)
-    assert flow.piece_reach(model, piece, lags=6, losses=3).norms.all()
+    assert (
+        flow.piece_reach(model, piece, lags=6, losses=3).norms[:2].all()
+    )  # the third is the ending, which costs nothing
 
 
 @pytest.mark.parametrize("cell", CELLS)

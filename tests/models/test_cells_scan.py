@@ -1,5 +1,7 @@
 """The scan against the recurrence as it is written; minGRU and minLSTM against their paper's equations."""
 
+from math import exp, log
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -108,3 +110,16 @@ def test_minlstm_divides_by_a_sum_of_gates_that_are_both_shut(made):
         layer.bias[: 2 * HIDDEN] -= 1000.0
     outputs, _ = layer.float()(inputs.float(), (torch.zeros(LANES, HIDDEN),))
     assert outputs.isfinite().all()
+
+
+@pytest.mark.parametrize("cell", ["mingru", "minlstm"])
+def test_a_unit_that_keeps_nearly_all_does_so_under_bf16(cell):
+    """bf16 has nothing between 0.996 and 1: 1,000 steps of keeping 0.999 leave exp(-1), not all and not a fiftieth."""
+    layer = cells.build(cell, 2, 1)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        layer.weight_ih.zero_()
+        # update 0.001; or forget gate 1 and input gate 1/999, of which the forget gate's share is 0.999
+        layer.bias.copy_(torch.tensor([-log(999), 0.0] if cell == "mingru" else [-log(998), 20.0, 0.0]))
+        outputs, last = layer(torch.ones(1, 1000, 2), (torch.ones(1, 1),))
+    assert outputs.dtype == torch.float32
+    assert last[0].item() == pytest.approx(exp(-1), rel=0.05)

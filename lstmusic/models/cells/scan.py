@@ -83,6 +83,10 @@ class ScanLayer(Layer):
         """What the gates say at all steps: [..., I] -> each [..., H]."""
         raise NotImplementedError
 
+    def project(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """W x + b of each gate, [..., I] -> each [..., H], in the dtype of the bias: a keep of 0.999 is 1 in bf16."""
+        return functional.linear(inputs, self.weight_ih, self.bias).to(self.bias.dtype).chunk(self.num_gates, dim=-1)
+
     def recurrence(self, gates: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """keep and write of h' = keep h + write."""
         raise NotImplementedError
@@ -91,7 +95,7 @@ class ScanLayer(Layer):
         self, inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...] | None = None
     ) -> tuple[Tensor, LayerState]:
         """See `Layer.forward`."""
-        keep, write = (part.to(state[0].dtype) for part in self.recurrence(self.read(inputs)))
+        keep, write = self.recurrence(self.read(inputs))
         first = torch.addcmul(write[:, :1], keep[:, :1], state[0].unsqueeze(1))
         outputs = LinearRecurrence.apply(keep, torch.cat([first, write[:, 1:]], dim=1))
         return outputs, (outputs[:, -1],)
@@ -116,7 +120,7 @@ class MinGru(ScanLayer):
 
     def read(self, inputs: Tensor) -> dict[str, Tensor]:
         """update gate (1 replaces the state) and candidate."""
-        update, candidate = functional.linear(inputs, self.weight_ih, self.bias).chunk(2, dim=-1)
+        update, candidate = self.project(inputs)
         return {"update": torch.sigmoid(update), "candidate": candidate}
 
     def recurrence(self, gates: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -139,7 +143,7 @@ class MinLstm(ScanLayer):
 
     def read(self, inputs: Tensor) -> dict[str, Tensor]:
         """input and forget gate after division by their sum, so that they add up to 1, and the candidate."""
-        i, f, candidate = functional.linear(inputs, self.weight_ih, self.bias).chunk(3, dim=-1)
+        i, f, candidate = self.project(inputs)
         log_ratio = functional.logsigmoid(f) - functional.logsigmoid(i)
         return {"input": torch.sigmoid(-log_ratio), "forget": torch.sigmoid(log_ratio), "candidate": candidate}
 

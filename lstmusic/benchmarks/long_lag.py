@@ -191,7 +191,7 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         own = [row for row in rows if (row["task"], row["name"]) == (task, name)]
         columns = {f"lag {lag}": _words([row for row in own if row["lag"] == lag]) for lag in lags}
         cost = {"µs_per_time_step": _cost(own, task)}
-        table.append({"task": task, "name": name, "weights": own[0]["weights"], **columns, **cost})
+        table.append({"name": f"{task}: {name}", **columns, **cost})
     return table
 
 

@@ -121,5 +121,6 @@ def test_the_summary_has_a_column_for_each_lag():
 
     (one,) = long_lag.summary([row(10, 0, True, 0.05), row(100, 0, False, 0.98)])
     assert (one["lag 10"], one["lag 100"], one["µs_per_time_step"]) == ("1,000 in 2 s", "no: 98 %", 50.0)
+    assert one["name"] == "adding: gru"
     (two,) = long_lag.summary([row(10, 0, True, 0.05), row(10, 1, True, 0.05), row(10, 2, False, 0.4)])
     assert two["lag 10"] == "1,000 in 2 s (2/3)"

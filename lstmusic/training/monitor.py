@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -103,11 +104,11 @@ class Monitor(lightning.Callback):
             self._save(trainer)
             self.saved_s = module.elapsed_s
         if stop and not due:  # for the report alone: a run that goes on from here has never seen it
-            self._validate(trainer, module)
+            self._validate(trainer, module, keep=not math.isfinite(self.best))  # some model is left in any case
         trainer.should_stop = stop or self._over(module)
         self._bar.show(module, self.since_s)
 
-    def _validate(self, trainer: lightning.Trainer, module: TrainingModule) -> None:
+    def _validate(self, trainer: lightning.Trainer, module: TrainingModule, *, keep: bool = True) -> None:
         self.validated_at = module.window_index
         train = module.read()
         watched = train.per_token if self.valid is None else self._valid_nats(module, self.valid)
@@ -126,7 +127,7 @@ class Monitor(lightning.Callback):
         metrics.write_row(self.folder, row)
         if trainer.logger is not None:
             trainer.logger.log_metrics(row, module.window_index)
-        if better:
+        if better and keep:
             self.keep(module.averaged, row)
         self._bar.tell(module, row)
 

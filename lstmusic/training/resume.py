@@ -53,7 +53,7 @@ def _digest(file: Path, size: int) -> bytes:
 
 
 def install(run: Path) -> None:
-    """Seal what was written `beside` and make it the last checkpoint; the last one becomes the previous one, if it is sound.
+    """Seal what was written `beside` and make it the last checkpoint; the last one becomes the previous one, if sound.
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full.

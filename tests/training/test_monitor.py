@@ -1,8 +1,10 @@
 """Saving while training: whole or not at all."""
 
 import errno
+import math
 
 import pytest
+import torch
 from rich.console import Console
 
 from lstmusic.errors import OutputError
@@ -34,3 +36,39 @@ def test_a_full_disk_is_named_and_leaves_the_checkpoint_before(tmp_path, error):
         monitor._save(FullDisk(error))
     assert last.read_bytes() == b"whole"
     assert [p.name for p in last.parent.iterdir()] == ["last.ckpt"]
+
+
+class Trainer:
+    """What the monitor needs of a trainer."""
+
+    logger = None
+    should_stop = False
+
+    def __init__(self, module):
+        self.optimizers = [module.optimizers()]
+
+    def save_checkpoint(self, path):
+        torch.save({}, path)
+
+
+@pytest.mark.parametrize(("best", "kept"), [(math.inf, 1), (1e9, 0)])
+def test_ctrl_c_keeps_a_model_only_where_there_is_none(tmp_path, module_of, batch, best, kept):
+    """Its validation is none of an undisturbed run, which would have gone on to another model."""
+    module, rows = module_of(), []
+    module.training_step(batch(0, 0), 0)
+    monitor = Monitor(
+        tmp_path,
+        valid=None,
+        every_steps=2,
+        patience=9,
+        keep=lambda model, row: rows.append(row),
+        sample=print,
+        console=Console(quiet=True),
+    )
+    monitor.best, monitor.interrupted = best, True
+    trainer = Trainer(module)
+    monitor.on_train_batch_end(trainer, module, None, None, 0)
+    assert trainer.should_stop
+    assert 0 < monitor.best < 1e9
+    assert monitor.row["step"] == 1
+    assert len(rows) == kept

@@ -21,6 +21,7 @@ OUTPUTS = ("ids", "independent", "joint")  # the latter two are those of frame m
 FRAMES_PER_QUARTER = {"JSB_Chorales": 1, "Nottingham": 2, "MuseData": 2, "Piano_midi": 2}
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 BACKENDS = ("loky", "ray", "dask")
+MIN_VARIED_BPTT = 10  # steps: windows that vary fall to half of it, and none is shorter than five
 AVERAGES = ("ema", "asgd", "none")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "bf16-true", "64-true")
 
@@ -198,5 +199,15 @@ class TrainerConfig:
         one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
         one_of("trainer.precision", self.precision, PRECISIONS)
         one_of("trainer.average", self.average, AVERAGES)
-        if self.devices != "auto" and not (self.devices.isdigit() and int(self.devices) > 0):
+        if self.precision == "bf16-true" and self.average != "none":
+            raise ConfigError(
+                f"trainer.precision=bf16-true trainer.average={self.average}: too coarse for a mean that moves in small "
+                "steps, expected trainer.precision=bf16-mixed or trainer.average=none"
+            )
+        if self.vary_bptt and self.bptt_length < MIN_VARIED_BPTT:
+            raise ConfigError(
+                f"trainer.vary_bptt=true trainer.bptt_length={self.bptt_length}: expected at least {MIN_VARIED_BPTT}"
+            )
+        number = self.devices.isascii() and self.devices.isdecimal()
+        if self.devices != "auto" and not (number and int(self.devices) > 0):
             raise ConfigError(f"trainer.devices={self.devices}: expected a number of processes, or auto")

@@ -77,7 +77,7 @@ def test_another_number_of_processes_cannot_go_on(pair, refused):
     assert "trainer.devices=3: cannot change in a resumed run" in line
 
 
-@pytest.mark.parametrize("devices", ["0", "-1", "1.5", "many"])
+@pytest.mark.parametrize("devices", ["0", "-1", "1.5", "many", "²", "٢"])
 def test_a_number_of_processes_that_is_none(devices, refused):
     line = refused("train", f"trainer.devices={devices}")
     assert f"trainer.devices={devices}: expected a number of processes, or auto" in line

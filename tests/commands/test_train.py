@@ -174,7 +174,9 @@ def check_equal_to(never_stopped, folder, report_of):
     assert curves[0].items() <= curves[1].items()  # Ctrl-C validates once more, where it stops
     results = [report_of(run)["results"] for run in (never_stopped, folder)]
     assert results[0]["baselines"] == results[1]["baselines"]
-    assert results[1]["nll_per_token"] <= results[0]["nll_per_token"]
+    assert results[1]["nll_per_token"] == results[0]["nll_per_token"]
+    models = [(run / "model" / "model.safetensors").read_bytes() for run in (never_stopped, folder)]
+    assert models[0] == models[1]
     assert torch.equal(*(final_weights(run) for run in (never_stopped, folder)))
 
 
@@ -300,6 +302,20 @@ def test_auto_begins_beside_what_a_run_left_that_was_killed_before_it_saved(trai
 def test_auto_without_an_earlier_run_begins_one(training, tmp_path, report_of):
     assert main([*training(tmp_path / "runs" / "new", "encoding=chorale", "trainer.max_steps=1"), "resume=auto"]) == 0
     assert report_of(tmp_path / "runs" / "new")["steps"] == 1
+
+
+@pytest.mark.parametrize("average", ["ema", "asgd"])
+def test_a_mean_in_16_bits_is_refused(average, refused):
+    line = refused("train", "trainer.precision=bf16-true", f"trainer.average={average}")
+    assert f"trainer.precision=bf16-true trainer.average={average}: " in line
+    assert "expected trainer.precision=bf16-mixed or trainer.average=none" in line
+    configs.compose("train", ["trainer.precision=bf16-true", "trainer.average=none"])
+
+
+def test_windows_too_short_to_vary_are_refused(refused):
+    line = refused("train", "trainer.vary_bptt=true", "trainer.bptt_length=9")
+    assert "trainer.vary_bptt=true trainer.bptt_length=9: expected at least 10" in line
+    configs.compose("train", ["trainer.vary_bptt=true", "trainer.bptt_length=10"])
 
 
 def test_a_sweep_of_trainings(training, tmp_path, report_of):

@@ -2,7 +2,8 @@
 
 It reads and judges the windows of an encoding whose groups are frames, one id a key, and is asked like
 `RecurrentLanguageModel`. It does not say when a piece ends: in the literature the likelihood of frames is that of a piece
-whose length is known. Ids that are neither a key up nor one that is down cost 0 nats, and are never written by choice.
+whose length is known. Ids that are neither a key up nor one that is down cost 0 nats, and are written only where the
+grammar allows nothing else.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from lstmusic.models.echoes import Echoes
 from lstmusic.models.frame_heads import FrameHead, IndependentHead, JointHead
 from lstmusic.models.language_model import ILLEGAL, Window
 from lstmusic.models.stack import RecurrentStack, State
+
+NEVER_CHOSEN = ILLEGAL / 2  # the logit of an id that says of no key that it is up or down: above what is forbidden
 
 
 class FrameModel(nn.Module):
@@ -163,5 +166,5 @@ class FrameModel(nn.Module):
 
     def _of_ids(self, logits: Tensor) -> Tensor:
         """The logits of all ids, float [..., V], from that of a key being down, float [...]."""
-        of_ids = torch.where(self.is_up, 0.0, ILLEGAL).expand(*logits.shape, -1)
+        of_ids = torch.where(self.is_up, 0.0, NEVER_CHOSEN).expand(*logits.shape, -1)
         return torch.where(self.is_down, logits[..., None], of_ids)

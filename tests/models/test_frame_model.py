@@ -173,6 +173,17 @@ def test_what_is_no_key_costs_nothing(model_of, window):
     assert (nats[(window.targets < 4)] > 0).all()
 
 
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_where_only_the_ending_is_allowed_it_has_all_probability(model_of, window, output):
+    logits, _ = model_of(output).logits(window)
+    ends = window.targets == 5
+    ends[..., 0] = False  # the first key of the group may also be one of a frame
+    assert ends.any() and (window.allowed[ends].sum(-1) == 1).all()
+    assert (logits[ends].softmax(-1)[:, 5] == 1).all()
+    free = window.targets < 4
+    assert (logits[free].softmax(-1)[:, 4:] == 0).all()
+
+
 def test_a_key_is_judged_by_the_frames_before_and_the_keys_below(model_of, window):
     one = Window(*(field[:1, :6] for field in window))._replace(reset=torch.zeros(1, 6, dtype=torch.bool))
     one = one._replace(targets=one.targets.clamp(max=1), previous=one.previous.clamp(max=1))

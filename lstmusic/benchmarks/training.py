@@ -29,7 +29,7 @@ STEPS = 2  # of a turn that are counted
 AS_OURS = ", products as ours"
 COLUMNS = (
     *("name", "cell", "hidden", "dtype", "ms_per_step", "tokens_per_second", "times_loop", "times_bare"),
-    *("mflop_per_token", "gflop_per_second", "of_matmul"),
+    *("times_bare_same_products", "mflop_per_token", "gflop_per_second", "of_matmul"),
 )
 WORTH_IT = 1.5  # bf16 is measured where its products are so many times as fast as those of float32
 DTYPE_NAMES = {torch.float32: "float32", torch.bfloat16: "bf16"}
@@ -51,6 +51,7 @@ class Contender:
     Attributes:
         turn: takes some steps, the first of which is not counted, and says how many seconds the others took.
         flops: per token.
+        as_ours: whether float32 products on a CPU are done as `training.products` has them done.
         seconds: per step, one entry for each turn.
     """
 
@@ -60,6 +61,7 @@ class Contender:
     dtype: torch.dtype
     turn: Callable[[int], float]
     flops: int
+    as_ours: bool = False
     seconds: list[float] = field(default_factory=list)
 
 
@@ -78,10 +80,11 @@ def rows(
 
     Yields:
         A row for each contender: `name`, `cell`, `hidden`, `dtype`, `ms_per_step`, `tokens_per_second`, `times_loop` and
-        `times_bare` (tokens per second beside the loop over steps of the same cell and beside the bare model of the same
-        cell and dtype, the median of turns), `mflop_per_token`, `gflop_per_second`, and `of_matmul`, the share of the rate
-        of large matrix products with the same dtype and as many threads. Those products come first: as torch does them, and
-        as `training.products` has them done.
+        `times_bare` (tokens per second beside the loop over steps and beside the bare model of the same cell and dtype, as
+        torch comes, the median of turns), `times_bare_same_products` (beside that bare model with products done as the
+        row's own are: like for like), `mflop_per_token`, `gflop_per_second`, and `of_matmul`, the share of the rate of
+        large matrix products with the same dtype and as many threads. Those products come first: as torch does them, and as
+        `training.products` has them done.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     note("matrix products")
@@ -114,9 +117,11 @@ def contenders(sizes: Sizes, dtypes: list[torch.dtype], device: torch.device) ->
     work = made_up_workload(lanes=sizes.lanes, window_steps=sizes.steps)
     everyone = [_bare("gru", sizes, torch.float32, device, work, loop=True)]
     if device.type == "cpu":
-        everyone.append(_bare("gru", sizes, torch.float32, device, work, as_ours=True))
+        everyone.append(_bare("gru", sizes, torch.float32, device, work, loop=True, as_ours=True))
     for dtype in dtypes:
         for cell in ("gru", "lstm"):
+            if device.type == "cpu" and dtype == torch.float32:
+                everyone.append(_bare(cell, sizes, dtype, device, work, as_ours=True))
             everyone += [_bare(cell, sizes, dtype, device, work), _own(cell, sizes, dtype, device, work)]
     dtype = torch.float32 if device.type == "cpu" else dtypes[-1]
     parts = [{part} for part in PARTS] + [set(PARTS)]
@@ -149,7 +154,7 @@ def _bare(
         return time.perf_counter() - started
 
     name = f"nn.{cell.upper()}, " + ("one call per step" if loop else "nothing else") + (AS_OURS if as_ours else "")
-    return Contender(name, cell, sizes, dtype, turn, arithmetic.bare_flops(model))
+    return Contender(name, cell, sizes, dtype, turn, arithmetic.bare_flops(model), as_ours)
 
 
 def _own(
@@ -164,7 +169,7 @@ def _own(
     training = OwnTraining(cell, sizes.hidden, sizes.layers, work, device, dtype, without=without)
     words = [PARTS[part] for part in without] if len(without) == 1 else ["any of these"]
     name = f"lstmusic without {words[0]}" if without else "lstmusic with everything"
-    return Contender(name, cell, sizes, dtype, training.turn, training.flops)
+    return Contender(name, cell, sizes, dtype, training.turn, training.flops, as_ours=True)
 
 
 def _product_row(name: str, dtype: torch.dtype, rate: float, rates: dict[torch.dtype, float]) -> dict[str, Any]:
@@ -180,11 +185,13 @@ def _product_row(name: str, dtype: torch.dtype, rate: float, rates: dict[torch.d
 def _row(own: Contender, everyone: list[Contender], matmul_rate: float) -> dict[str, Any]:
     seconds = statistics.median(own.seconds)
     rate = own.sizes.lanes * own.sizes.steps / seconds
-    loop = next((c for c in everyone if c.name == f"nn.{own.cell.upper()}, one call per step"), None)
-    bare = next(c for c in everyone if c.name == f"nn.{own.cell.upper()}, nothing else" and c.dtype == own.dtype)
+    same = {c.name: c for c in everyone if (c.cell, c.dtype) == (own.cell, own.dtype)}
+    bare_name = f"nn.{own.cell.upper()}, nothing else"
+    loop, bare = same.get(f"nn.{own.cell.upper()}, one call per step"), same[bare_name]
+    same_products = same.get(bare_name + AS_OURS, bare) if own.as_ours else bare  # only in float32 on a CPU they differ
     values = (
         *(own.name, own.cell, own.sizes.hidden, DTYPE_NAMES[own.dtype], 1000 * seconds, rate),
-        *(None if loop is None else _ratio(loop, own), _ratio(bare, own)),
+        *(None if loop is None else _ratio(loop, own), _ratio(bare, own), _ratio(same_products, own)),
         *(own.flops / 1e6, own.flops * rate / 1e9, own.flops * rate / matmul_rate),
     )
     return dict(zip(COLUMNS, values, strict=True))

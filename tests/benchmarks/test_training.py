@@ -110,7 +110,7 @@ def test_without_masks_what_is_forbidden_has_its_share(work):
 
 def test_rows_compare_what_is_alike(rows):
     by_name = {(row["name"], row["cell"], row["dtype"]): row for row in rows}
-    assert len(by_name) == len(rows) >= 3 + 6 + len(PARTS) + 1
+    assert len(by_name) == len(rows) >= 3 + 8 + len(PARTS) + 1
     assert all(tuple(row) == training.COLUMNS for row in rows)
     assert by_name["one large product, products as ours", None, "float32"]["of_matmul"] == 1
     assert by_name["nn.GRU, nothing else, products as ours", "gru", "float32"]["times_bare"] > 0
@@ -123,6 +123,32 @@ def test_rows_compare_what_is_alike(rows):
     assert own["tokens_per_second"] == pytest.approx(4 * 20 / own["ms_per_step"] * 1000)
     assert own["gflop_per_second"] == pytest.approx(own["mflop_per_token"] * own["tokens_per_second"] / 1000)
     assert training.summary(rows) == rows
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_like_is_compared_with_like(rows, cell):
+    of = {row["name"]: row for row in rows if (row["cell"], row["dtype"]) == (cell, "float32")}
+    plain, same = of[f"nn.{cell.upper()}, nothing else"], of[f"nn.{cell.upper()}, nothing else, products as ours"]
+    assert plain["times_bare_same_products"] == same["times_bare_same_products"] == 1
+    for name in (
+        "lstmusic with everything",
+        *(["nn.GRU, one call per step, products as ours"] if cell == "gru" else []),
+    ):
+        expected = of[name]["tokens_per_second"] / same["tokens_per_second"]
+        assert of[name]["times_bare_same_products"] == pytest.approx(expected)
+
+
+def test_another_dtype_is_not_compared():
+    def contender(name, dtype, seconds, as_ours=False):
+        return training.Contender(name, "gru", TINY, dtype, lambda steps: 0.0, 1, as_ours, [seconds])
+
+    loop, bare = contender("nn.GRU, one call per step", torch.float32, 8.0), "nn.GRU, nothing else"
+    own = [contender("lstmusic with everything", dtype, 1.0, True) for dtype in (torch.float32, torch.bfloat16)]
+    others = [contender(bare, torch.float32, 4.0), contender(bare, torch.bfloat16, 3.0)]
+    others.append(contender(f"{bare}, products as ours", torch.float32, 2.0, True))
+    found = [training._row(one, [loop, *others, *own], 1.0) for one in own]
+    names = ("times_loop", "times_bare", "times_bare_same_products")
+    assert [[row[name] for name in names] for row in found] == [[8, 4, 2], [None, 3, 3]]
 
 
 def test_the_median_of_turns_beside_each_other():

@@ -18,6 +18,7 @@ from lstmusic.models.model import Model
 CONTENTS = ("candidate", "cell", "state")  # what a cell holds or would write, beside its gates
 MIN_MOMENTS = 4  # fewer say nothing about a mean
 CHANCE_DRAWS = 50
+SAME_MOMENTS = 0.5  # the correlation of moments and their shifted selves from which on they count as the same
 SMALLEST_DEVIATION = 1e-3  # of a gate; what keeps apart perfectly has no deviation left to divide by
 
 
@@ -59,7 +60,8 @@ class Opening(NamedTuple):
         layer, gate, unit, moment: which gate of which unit, at which moments.
         at, elsewhere: its mean at those moments and at all others.
         effect: the difference in pooled standard deviations (Cohen's d).
-        chance: what the largest effect of all units of that gate stays below at as many random moments, 19 times of 20.
+        chance: what the largest effect of all units of that gate stays below where these moments are shifted along the
+            piece, 19 times of 20.
     """
 
     layer: int
@@ -153,7 +155,7 @@ def openings(traces: list[LayerTrace], moments: Mapping[str, np.ndarray], rng: n
         traces: of each layer.
         moments: bool [T] by name, such as where a bar begins; those that are rarer than four, or hardly ever absent, are
             left out.
-        rng: draws the moments that chance is told by.
+        rng: draws the shifts that chance is told by.
 
     Returns:
         Per layer and gate, the largest effects first.
@@ -171,10 +173,22 @@ def _openings(
     layer: int, gate: str, values: np.ndarray, name: str, where: np.ndarray, rng: np.random.Generator
 ) -> list[Opening]:
     at, elsewhere, effect = (figures[0] for figures in effect_sizes(values, where[None]))
-    drawn = rng.permuted(np.tile(where, (CHANCE_DRAWS, 1)), axis=1)
+    drawn = np.stack([np.roll(where, offset) for offset in rng.choice(_free_offsets(where), CHANCE_DRAWS)])
     chance = float(np.quantile(np.abs(effect_sizes(values, drawn)[2]).max(axis=1), 0.95))
     columns = zip(at.tolist(), elsewhere.tolist(), effect.tolist(), strict=True)
     return [Opening(layer, gate, unit, name, *figures, chance) for unit, figures in enumerate(columns)]
+
+
+def _free_offsets(where: np.ndarray) -> np.ndarray:
+    """By how many steps moments, bool [T], may be shifted to tell chance, int64: all but where they fall on themselves.
+
+    Shifted round the piece, moments keep their distances and a gate its slow drift, which moments strewn at random would
+    not. But a bar line shifted by a bar is a bar line: shifts that correlate with the moments by more than a half are left
+    out. As all correlations of centred moments add up to 0, some always remain.
+    """
+    spectrum = np.fft.rfft(where - where.mean())
+    overlap = np.fft.irfft(np.abs(spectrum) ** 2, n=len(where))
+    return np.flatnonzero(overlap <= SAME_MOMENTS * overlap[0])
 
 
 def by_moment(rows: Sequence[Opening]) -> list[MomentRow]:

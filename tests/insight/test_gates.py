@@ -114,6 +114,27 @@ def test_the_unit_that_marks_a_moment_comes_first():
     assert rows[8].effect < -5
 
 
+def test_a_gate_that_drifts_marks_nothing():
+    """AR(1) gates beside phrases of ten steps: the largest of eight effects passes chance about one time in twenty."""
+    passed = 0
+    for seed in range(40):
+        rng = RNG(seed)
+        values = rng.normal(size=(400, 8))
+        for t in range(1, 400):
+            values[t] += 0.9 * values[t - 1]
+        where = np.repeat(rng.random(40) < 0.3, 10)
+        rows = gates.openings([layer_of(input=values)], {"phrase": where}, rng)
+        passed += abs(rows[0].effect) > rows[0].chance
+    assert passed <= 6
+
+
+def test_a_bar_line_shifted_by_a_bar_is_no_chance():
+    steps = np.arange(64)
+    assert gates._free_offsets(steps % 16 == 0).tolist() == [k for k in range(64) if k % 16]
+    assert set(gates._free_offsets((steps % 4 == 0) & (steps % 16 > 0)) % 4) == {1, 2, 3}
+    assert gates._free_offsets(steps % 2 == 0).tolist() == list(range(1, 64, 2))
+
+
 def test_rows_are_gathered_by_moment():
     units = [(0.9, 0.1, 4.0), (0.5, 0.5, 0.1), (0.1, 0.4, -2.0), (0.5, 0.2, 1.5)]
     rows = [gates.Opening(0, "input", k, "bar", *figures, 1.0) for k, figures in enumerate(units)]

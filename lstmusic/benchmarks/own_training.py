@@ -112,7 +112,7 @@ class OwnTraining:
         )
         if "average" in without:
             self.module.averaging.update = lambda *args: None  # type: ignore[method-assign]
-        self.stream: Any = WindowStream(work.lanes, lambda: self.module.position)
+        self.stream: Any = WindowStream(work.lanes, lambda: self.module.position, lambda: self.module.device)
         if "pipeline" in without:
             self.stream = _Replay([_on(item, device) for item in work.windows()])
 

@@ -78,12 +78,14 @@ def fit(
     trainer = _trainer(settings, folder, monitor)
     trainer.precision_plugin.convert_module(module)  # before a checkpoint is read into it, which would be rounded
     console.print(f"device: {trainer.strategy.root_device}, {sum(p.numel() for p in model.parameters()):,} weights")
-    stream = WindowStream(train, lambda: module.position)
+    stream = WindowStream(train, lambda: module.position, lambda: module.device)
     try:
         with fast_products(model, trainer.strategy.root_device):
             trainer.fit(module, stream, ckpt_path=resume, weights_only=True)
     except (RuntimeError, KeyError, EOFError, OSError, pickle.UnpicklingError) as error:
-        if resume is not None and module.window_index == 0:
+        if (
+            resume is not None and module.window_index == 0 and distributed.world_size() == 1
+        ):  # else a process may be gone
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise CheckpointError(f"{resume}: cannot be resumed ({reason:.120})") from error
         raise

@@ -19,13 +19,16 @@ PATIENCE_S = 0.1  # how soon the thread notices that nobody wants more
 END = object()
 
 
-def windows(lanes: Lanes, position: tuple[int, int], *, pin: bool = False) -> Iterator[tuple[tuple[int, int], Any]]:
+def windows(lanes: Lanes, position: tuple[int, int], device: torch.device) -> Iterator[tuple[tuple[int, int], Any]]:
     """The windows of all epochs from a position (epoch, window within it) on, without end, each with its position.
 
     Args:
-        pin: in memory that a GPU reads by itself.
+        device: where they go; for a GPU they come in memory that it reads by itself.
     """
     epoch, step = position
+    pin = device.type == "cuda"
+    if pin:
+        torch.cuda.set_device(device)  # a thread begins with the first GPU, whichever its process has
     while True:
         if step < lanes.num_windows(epoch):
             window = to_window(lanes.window(epoch, step))
@@ -79,15 +82,18 @@ class WindowStream:
     Args:
         lanes: of the train split.
         position: tells the window to begin with, once the first one is asked for.
+        device: tells where they go, then too.
     """
 
-    def __init__(self, lanes: Lanes, position: Callable[[], tuple[int, int]]) -> None:
-        self.lanes, self.position = lanes, position
+    def __init__(
+        self, lanes: Lanes, position: Callable[[], tuple[int, int]], device: Callable[[], torch.device]
+    ) -> None:
+        self.lanes, self.position, self.device = lanes, position, device
         self._ahead: Generator[Any, None, None] | None = None
 
     def __iter__(self) -> Iterator[Any]:
         self.close()
-        self._ahead = ahead(windows(self.lanes, self.position(), pin=torch.cuda.is_available()))
+        self._ahead = ahead(windows(self.lanes, self.position(), self.device()))
         return self._ahead
 
     def close(self) -> None:

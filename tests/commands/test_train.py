@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import lightning
 import pytest
 import torch
 import yaml
@@ -15,7 +16,10 @@ import yaml
 import lstmusic
 from lstmusic import config as configs
 from lstmusic.cli import main
+from lstmusic.commands import train as train_command
 from lstmusic.commands import train_start
+from lstmusic.errors import CheckpointError
+from lstmusic.training import distributed
 
 REPEATS = {"chorale": "repeat_bar", "performance": "repeat_phrase"}
 
@@ -233,6 +237,20 @@ def test_a_larger_budget_goes_on(chorale_run, tmp_path, report_of):
     assert main(["train", f"resume={folder}", "trainer.max_steps=9"]) == 0
     assert [row["step"] for row in rows_of(folder)] == ["6", "9"]
     assert report_of(folder)["asked"]["trainer"]["max_steps"] == 9
+
+
+@pytest.mark.parametrize(("processes", "error"), [(1, CheckpointError), (2, RuntimeError)])
+def test_a_process_that_is_gone_is_no_bad_checkpoint(chorale_run, tmp_path, monkeypatch, processes, error):
+    """Of several, `launch` asks which one is gone; alone there is only the checkpoint."""
+
+    def broken(*_, **__):
+        monkeypatch.setattr(distributed, "world_size", lambda: processes)
+        raise RuntimeError("connection closed by peer")
+
+    folder = shutil.copytree(chorale_run, tmp_path / "run")
+    monkeypatch.setattr(lightning.Trainer, "fit", broken)
+    with pytest.raises(error, match="connection closed by peer"):
+        train_command.run(configs.compose("train", [f"resume={folder}"]))
 
 
 def test_a_torn_checkpoint_is_refused_and_kept(chorale_run, tmp_path, refused):

@@ -9,6 +9,8 @@ import torch
 
 from lstmusic.training.stream import DEPTH, WindowStream, ahead, windows
 
+CPU = torch.device("cpu")
+
 
 def threads():
     return [thread for thread in threading.enumerate() if thread.name == "windows"]
@@ -53,13 +55,27 @@ def test_closing_ends_the_thread_of_an_endless_one():
 
 
 def test_the_windows_go_on_from_any_position(lanes):
-    whole = list(itertools.islice(windows(lanes, (0, 0)), 3 * lanes.num_windows(0)))
+    whole = list(itertools.islice(windows(lanes, (0, 0), CPU), 3 * lanes.num_windows(0)))
     assert [position for position, _ in whole][:2] == [(0, 0), (0, 1)]
     assert {epoch for (epoch, _), _ in whole} >= {0, 1, 2}
     for start in (1, lanes.num_windows(0)):
-        stream = WindowStream(lanes, lambda start=start: whole[start][0])
+        stream = WindowStream(lanes, lambda start=start: whole[start][0], lambda: CPU)
         for (position, window), (expected, same) in zip(stream, whole[start:], strict=False):
             assert position == expected
             assert all(torch.equal(a, b) for a, b in zip(window, same, strict=True))
         stream.close()
     assert not threads()
+
+
+@pytest.mark.parametrize(("device", "pinned"), [("cpu", False), ("cuda:1", True)])
+def test_only_what_goes_to_a_gpu_is_pinned_and_its_thread_is_that_gpus(lanes, monkeypatch, device, pinned):
+    """There may be a GPU that is not trained on."""
+    done = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: done.append((threading.current_thread().name, device)))
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: done.append("pinned") or tensor)
+    stream = WindowStream(lanes, lambda: (0, 0), lambda: torch.device(device))
+    next(iter(stream))
+    stream.close()
+    assert ("pinned" in done) == pinned
+    assert done[:1] == ([("windows", torch.device(device))] if pinned else [])

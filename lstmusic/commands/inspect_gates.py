@@ -32,7 +32,7 @@ def view(model: MusicModel, piece: Piece, folder: Path) -> dict[str, Any]:
     rows = gate_measures.openings(traces, heard, np.random.default_rng(0))
     heats = [heat for number, trace in enumerate(traces, 1) for heat in _heats(number, trace)]
     title = f"What the gates do along {piece.title}, units sorted by how long they remember"
-    unit = "remembers, steps"
+    unit = "remembers, steps\n(time constant)"
     figures.draw_heats(folder / "gates.png", piece.timeline, heats, title=title, unit=unit)
     constants = [trace.time_constants for trace in traces]
     if np.isfinite(np.concatenate(constants)).any():

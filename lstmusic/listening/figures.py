@@ -67,10 +67,11 @@ class Timeline:
         return np.maximum(last + np.where(following > last, (ticks - self.ticks[last]) / gap, 0), 0)
 
     def bars(self) -> tuple[np.ndarray, list[int]]:
-        """Where the bar lines lie that are shown, and their numbers."""
+        """Where the bar lines lie that are shown, the closing one among them, and the numbers of the bars they begin."""
         at = self.at(self.score.bar_ticks())
         first = palette.first_bar(self.score)
-        return at[at <= self.steps], [first + k for k in range(int((at <= self.steps).sum()))]
+        shown = at <= self.steps
+        return at[shown], [first + k for k in range(int(shown[:-1].sum()))]
 
 
 def draw_heats(path: Path, timeline: Timeline, heats: Sequence[Heat], *, title: str, unit: str) -> Path:
@@ -197,7 +198,7 @@ def _finish(figure: Figure, axes: list[Axes], timeline: Timeline, path: Path) ->
     at, numbers = timeline.bars()
     every = max(1, -(-len(at) // 40))
     axes[-1].set_xlim(0, timeline.steps)
-    axes[-1].set_xticks(at[::every], [str(number) for number in numbers[::every]])
+    axes[-1].set_xticks(at[: len(numbers) : every], [str(number) for number in numbers[::every]])
     axes[-1].set_xlabel("bar")
     for place in axes:
         for side in ("top", "right"):

@@ -29,7 +29,6 @@ class Task(NamedTuple):
         loss: (what a model says at all steps [B, T, O], targets) -> a mean over sequences.
         baseline: the least loss without memory.
         solved: the loss below which the task counts as solved.
-        unit: of the loss.
     """
 
     input_size: int
@@ -38,7 +37,6 @@ class Task(NamedTuple):
     loss: Callable[[Tensor, Tensor], Tensor]
     baseline: float
     solved: float
-    unit: str
 
 
 def draw_adding(sequences: int, lag: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -84,7 +82,7 @@ def copying_loss(outputs: Tensor, targets: Tensor) -> Tensor:
 
 TASKS = {
     # two independent numbers of variance 1/12 each
-    "adding": Task(2, 1, draw_adding, adding_loss, baseline=1 / 6, solved=0.01, unit="square error"),
+    "adding": Task(2, 1, draw_adding, adding_loss, baseline=1 / 6, solved=0.01),
     "copying": Task(
         LETTERS + 2,
         LETTERS,
@@ -92,6 +90,5 @@ TASKS = {
         copying_loss,
         baseline=math.log(LETTERS),
         solved=0.1 * math.log(LETTERS),
-        unit="nats per letter",
     ),
 }

@@ -92,7 +92,7 @@ class JointHead(DrawsMasks, FrameHead):
     def forward(self, hidden: Tensor, frames: Tensor, echoes: Tensor | None = None) -> Tensor:
         frame, prefix, row = stretches(frames.flatten(0, 1))
         a = self.head_input(hidden).flatten(0, 1)[frame] + self.head_prefix(prefix.to(hidden.dtype))
-        f = self._f(a, lane=frame // frames.shape[1])
+        f = self._f(a, frame // frames.shape[1], lanes=len(hidden))
         logits = self.output(f)
         if self.copy is not None and echoes is not None:
             logits = logits + self.copy(f, echoes.flatten(0, 1)[frame])
@@ -101,22 +101,22 @@ class JointHead(DrawsMasks, FrameHead):
     def next_key(self, hidden: Tensor, below: Tensor, echoes: Tensor | None = None) -> Tensor:
         k = below.shape[1]
         prefix = functional.linear(below.to(hidden.dtype), self.head_prefix.weight[:, :k])
-        f = self._f(self.head_input(hidden) + prefix, lane=torch.arange(len(hidden), device=hidden.device))
+        every = torch.arange(len(hidden), device=hidden.device)
+        f = self._f(self.head_input(hidden) + prefix, every, lanes=len(hidden))
         logit = f @ self.output.weight[k]
         if self.copy is not None and echoes is not None:
             logit = logit + self.copy(f, echoes[..., k : k + 1])[:, 0]
         return self.direct.next_key(hidden, below, echoes) + logit
 
-    def _f(self, a: Tensor, lane: Tensor) -> Tensor:
-        """f of a, float [R, D], in the lanes int64 [R] of the window."""
+    def _f(self, a: Tensor, lane: Tensor, lanes: int) -> Tensor:
+        """f of a, float [R, D], each row in its lane, int64 [R], of so many of the window."""
         a = self.mlp_norm(a)
-        inner = self._drop(functional.gelu(self.mlp_input(a)), lane)
-        return self._drop(self.head_norm(a + self.mlp_output(inner)), lane)
+        inner = self._drop(functional.gelu(self.mlp_input(a)), lane, lanes)
+        return self._drop(self.head_norm(a + self.mlp_output(inner)), lane, lanes)
 
-    def _drop(self, x: Tensor, lane: Tensor) -> Tensor:
+    def _drop(self, x: Tensor, lane: Tensor, lanes: int) -> Tensor:
         if not self.training or self.head_dropout == 0:
             return x
-        lanes = int(lane[-1]) + 1
         return x * mask((lanes, x.shape[1]), self.head_dropout, x, self.generator)[lane]
 
 

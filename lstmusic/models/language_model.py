@@ -233,10 +233,8 @@ class RecurrentLanguageModel(nn.Module):
         table = self.embedding.weight if rows is None else self.embedding.weight * rows
         per_member = self.stack_input.weight.unflatten(1, (self.group_size, -1)).unbind(1)  # G of [H, E]
         projected = [functional.linear(table, weight).to(table.dtype) for weight in per_member]
-        features = self.stack_features.weight
-        first = torch.arange(self.group_size + 1, device=previous.device) * len(
-            table
-        )  # row of each member, then features
+        features, num_ids = self.stack_features.weight, len(table)
+        first = num_ids * torch.arange(self.group_size + 1, device=previous.device)  # row of each member, then features
         index = torch.cat([previous + first[:-1], columns + self.feature_offsets + first[-1]], dim=-1)
         summed = functional.embedding_bag(index.flatten(0, -2), torch.cat([*projected, features]), mode="sum")
         return summed.unflatten(0, index.shape[:-1]) + self.stack_input.bias

@@ -48,7 +48,8 @@ def run(request: Request) -> dict[str, Any]:
         request, first = train_start.first_model(request)
     settings: TrainerConfig = request.config.trainer
     devices = launch.num_devices(settings.devices, settings.accelerator)
-    with launch.together(devices, settings.num_nodes, ["train", *train_start.own_overrides(request)]):
+    same = [] if place is None else [f"resume={place}"]
+    with launch.together(devices, settings.num_nodes, ["train", *train_start.own_overrides(request), *same]):
         return _train(request, place, first, console)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -19,6 +19,7 @@ from lstmusic.errors import DeviceError, LstmusicError
 
 MEETING = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun tells its processes
 GRACE_S = 5.0  # for a process that is about to end
+POLL_S = 0.05  # how soon the end of one that has not come is noticed
 
 
 def num_devices(devices: str, accelerator: str) -> int:
@@ -52,7 +53,7 @@ def together(per_node: int, num_nodes: int, arguments: list[str]) -> Iterator[No
         DeviceError: another number of processes came, or several machines are wanted and nobody started processes there.
         LstmusicError: a process that was started here failed; the message is its last line.
     """
-    world, meeting, children = per_node * num_nodes, _meeting(), []
+    world, meeting, children, store = per_node * num_nodes, _meeting(), [], None
     _check(meeting, per_node, num_nodes)
     if world == 1:
         yield
@@ -61,10 +62,11 @@ def together(per_node: int, num_nodes: int, arguments: list[str]) -> Iterator[No
     try:
         if not meeting:
             meeting = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": str(world)}
-            meeting |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+            store = distributed.TCPStore("127.0.0.1", 0, world, is_master=True, wait_for_workers=False)
+            meeting |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port)}
             children = [_Child(rank, meeting, arguments) for rank in range(1, world)]
         os.environ.update(meeting)
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        _meet(store, children)
         yield
     except RuntimeError as error:  # so ends talking to a process that is gone
         for child in sorted(children, key=lambda child: child.process.poll() is None):  # first those that are gone
@@ -83,6 +85,27 @@ def together(per_node: int, num_nodes: int, arguments: list[str]) -> Iterator[No
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+def _meet(store: distributed.Store | None, children: list[_Child]) -> None:
+    """Meet the other processes; the one that started them waits only as long as all of them live.
+
+    Raises:
+        RuntimeError: one of them ended before they met.
+    """
+    if store is None:
+        store, rank, world = next(distributed.rendezvous("env://"))
+        store.set(f"here/{rank}", "")
+    else:
+        rank, world = 0, 1 + len(children)
+        while not store.check([f"here/{child.rank}" for child in children]):
+            if any(child.process.poll() is not None for child in children):
+                raise RuntimeError("a process of this training ended before they met")
+            time.sleep(POLL_S)
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(
+        backend, store=distributed.PrefixStore("default_pg", store), rank=rank, world_size=world
+    )
 
 
 def _check(meeting: dict[str, str], per_node: int, num_nodes: int) -> None:
@@ -104,13 +127,6 @@ def _meeting() -> dict[str, str]:
         place = {"MASTER_ADDR": slurm.main_address, "MASTER_PORT": slurm.main_port}
         return {name: str(value) for name, value in (numbers | place).items()}
     return {}
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 class _Child:

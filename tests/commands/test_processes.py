@@ -3,6 +3,7 @@
 import csv
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 import torch
 
 from lstmusic.cli import main
+from lstmusic.errors import LstmusicError
+from lstmusic.training import launch
 from lstmusic.training.schedule import one_cycle
 
 KILL = runpy.run_path(str(Path(__file__).parents[1] / "training" / "kill.py"))
@@ -65,6 +68,23 @@ def test_two_processes_that_are_killed_go_on_exactly(pair, training, tmp_path, c
     assert main(["train", *request, f"hydra.run.dir={tmp_path}/other", "resume=auto"]) == 0
     assert f"resuming {tmp_path}/run" in capsys.readouterr().out
     assert KILL["content"](tmp_path) == KILL["content"](pair.parent)
+
+
+def test_a_run_that_goes_on_needs_no_more_what_it_began_with(pair, training, tmp_path, capsys):
+    began = shutil.copytree(pair / "model", tmp_path / "began")
+    request = (*EXACT, "trainer.devices=2", "trainer.num_lanes=2")
+    assert main([*training(tmp_path / "run", *request, "trainer.max_steps=2", f"init_from={began}")]) == 0
+    shutil.rmtree(began)
+    assert main(["train", f"resume={tmp_path}/run", "trainer.max_steps=4"]) == 0, capsys.readouterr().err
+    assert rows_of(tmp_path / "run")[-1]["step"] == "4"
+
+
+def test_one_line_at_once_when_one_of_them_fails_before_they_meet():
+    words = r"process 1 of this training ended with code 2: unknown key 'sed'"
+    started_s = time.monotonic()
+    with pytest.raises(LstmusicError, match=words), launch.together(2, 1, ["train", "sed=1"]):
+        raise AssertionError("they cannot have met")
+    assert time.monotonic() - started_s < 60
 
 
 def test_the_environment_is_left_as_it_was(pair):

@@ -83,9 +83,8 @@ def fit(
         with fast_products(model, trainer.strategy.root_device):
             trainer.fit(module, stream, ckpt_path=resume, weights_only=True)
     except (RuntimeError, KeyError, EOFError, OSError, pickle.UnpicklingError) as error:
-        if (
-            resume is not None and module.window_index == 0 and distributed.world_size() == 1
-        ):  # else a process may be gone
+        alone = distributed.world_size() == 1  # else another process may be gone
+        if resume is not None and module.window_index == 0 and alone:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise CheckpointError(f"{resume}: cannot be resumed ({reason:.120})") from error
         raise

@@ -38,13 +38,13 @@ def run(request: Request) -> dict[str, Any]:
     console.print(f"piece: {piece.name} ({piece.source}), {len(piece.ticks)} steps", markup=False, highlight=False)
     results: dict[str, Any] = {"checkpoint": model.name, "piece": {"name": piece.name, "source": piece.source}}
     results["gates"] = inspect_gates.view(model, piece, folder)
-    results["surprise"] = views.surprise(model, piece, folder)
+    results["surprise"], told = views.surprise(model, piece, folder)
     results["gradient_reach"] = views.gradient_reach(model, others, piece, folder)
     if config.memory and corpus:
         results["memory"] = views.memory(model, corpus, config.split, folder)
     elif config.memory:
         results["memory"] = {"missing": missing}
-    results["page"] = views.page(model, piece, results, folder).name
+    results["page"] = views.page(model, piece, results, told, folder).name
     results["wall_s"] = round(time.monotonic() - started, 1)
     _show(results, folder, console)
     return output.write_report(folder, "inspect", request, results)

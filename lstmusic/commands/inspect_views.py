@@ -33,18 +33,19 @@ POSITION_BIN = 16  # steps
 MIN_GOING = 0.25  # of the pieces, where nats by position are drawn
 
 
-def surprise(model: MusicModel, piece: Piece, folder: Path) -> dict[str, Any]:
-    """surprise.png: how surprising each note and each bar was."""
+def surprise(model: MusicModel, piece: Piece, folder: Path) -> tuple[dict[str, Any], Surprise]:
+    """surprise.png: how surprising each note and each bar was; the report, and all of it for the page."""
     nats = piece_nats(model.model, model.codec, piece.ids)
     found = laid_upon(model.codec, piece.ids, nats, piece.score)
     title = f"How surprising {piece.title} is to the model"
     figures.draw_surprise(folder / "surprise.png", piece.timeline, found.note_nats, found.bar_nats, title=title)
     scored = model.codec.scored(piece.ids)[model.codec.group_size :]
-    return {
+    report = {
         "nats_per_token": round(float(nats[scored].mean()), 4),
         "bars": [round(value, 3) if np.isfinite(value) else None for value in found.bar_nats.tolist()],
         "notes": _startling(piece.score, found),
     }
+    return report, found
 
 
 def _startling(score: Score, found: Surprise) -> list[dict[str, Any]]:
@@ -100,6 +101,7 @@ def _reach_row(name: str, reach: gradient_flow.Reach, norms: np.ndarray, max_gra
         "norm_by_lag": {str(lag): float(f"{usual[lag - 1]:.4g}") for lag in marks},
         "mean_norm_by_lag": {str(lag): float(f"{reach.mean[lag - 1]:.4g}") for lag in marks},
         "half_life_steps": round(gradient_flow.half_life(usual), 3),
+        "half_life_fit": f"a straight line through the logarithms at lags 1 to {len(usual)}",
         "window_norms": [float(f"{norm:.4g}") for norm in norms],
         "windows_clipped": int((norms > max_grad_norm).sum()),
     }
@@ -110,7 +112,7 @@ def in_words(row: dict[str, Any]) -> str:
     by_lag, half = list(row["norm_by_lag"].items()), row["half_life_steps"]
     (near, first), (far, last) = by_lag[0], by_lag[-1]
     pace = f"halves every {half:.2g} steps" if half > 0 else f"doubles every {-half:.2g} steps"
-    return f"norm {first:.2g} at {near} step, {last:.2g} at {far} steps ({pace})"
+    return f"norm {first:.2g} at {near} step, {last:.2g} at {far} steps (by a straight line through all lags {pace})"
 
 
 def memory(model: MusicModel, corpus: Corpus, split: str, folder: Path) -> dict[str, Any]:
@@ -165,11 +167,9 @@ def memory_in_words(found: dict[str, Any]) -> str:
     return f"memory: {first:.3f} nats per token from one step alone, {last:.3f} from all, nearly so from {enough}"
 
 
-def page(model: MusicModel, piece: Piece, results: dict[str, Any], folder: Path) -> Path:
+def page(model: MusicModel, piece: Piece, results: dict[str, Any], told: Surprise, folder: Path) -> Path:
     """index.html: the piece with its surprise, playable offline, and every picture below it."""
     midi.write(piece.score, folder / "piece.mid")
-    nats = piece_nats(model.model, model.codec, piece.ids)
-    found = laid_upon(model.codec, piece.ids, nats, piece.score)
     facts = {"nats per token": f"{results['surprise']['nats_per_token']:.3f}", "notes": str(len(piece.score.notes))}
     words = {
         "surprise.png": "How surprising each note and bar is",
@@ -179,6 +179,6 @@ def page(model: MusicModel, piece: Piece, results: dict[str, Any], folder: Path)
         "memory.png": "Nats by the place in the piece, and by memory, over held-out pieces",
     }
     pictures = {text: name for name, text in words.items() if (folder / name).is_file()}
-    song = PageSong(piece.name, piece.score, {"mid": "piece.mid"}, facts, *found, pictures)
+    song = PageSong(piece.name, piece.score, {"mid": "piece.mid"}, facts, *told, pictures)
     settings = {"checkpoint": model.name, "piece": f"{piece.name}, {piece.source}"}
     return write_page(folder, [song], title=f"What {Path(model.name).name} does with {piece.name}", settings=settings)

@@ -53,7 +53,10 @@ class Reach:
 
 
 def half_life(norms: np.ndarray) -> float:
-    """Steps in which norms [K] halve, by a straight line through their logarithms; negative where they grow."""
+    """Steps in which norms [K] halve, by a straight line through their logarithms at all lags; negative where they grow.
+
+    Where the curve bends (fast at first, slow later) that is a mean pace, and not the pace at any one lag.
+    """
     reached = np.flatnonzero(norms > 100 * SMALLEST)
     if len(reached) < 2:
         return 0.0

@@ -102,6 +102,7 @@ def test_what_is_compared(inspect, chorale_run, train):
     names = [row["name"].split(" (")[0] for row in rows]
     assert names == ["rnn, trained", "lstm, trained", "rnn, untrained", "lstm, untrained", "gru, untrained"]
     assert all(list(row["norm_by_lag"]) == ["1", "4", "8"] and row["norm_by_lag"]["1"] > 0 for row in rows)
+    assert {row["half_life_fit"] for row in rows} == {"a straight line through the logarithms at lags 1 to 8"}
     assert all(len(row["window_norms"]) == 4 for row in rows)  # a header and three bars, sixteen steps a window
     assert report["gates"]["layers"] == [
         {
@@ -145,7 +146,7 @@ def test_the_walk_through_needs_no_model(cell, capsys):
 
 def test_what_is_refused(refused, chorale_run, performance_run, music):
     assert "cell=mlp: expected one of rnn, lstm, gru" in refused("inspect", "cell=mlp")
-    assert "piece=" not in refused("inspect", f"checkpoint={chorale_run}", "piece=no.mid")
+    assert "no.mid: no such file" in refused("inspect", f"checkpoint={chorale_run}", "piece=no.mid")
     asked = ("inspect", f"checkpoint={chorale_run}", f"compare=[{performance_run}]", f"piece={music / 'piece-0.mid'}")
     assert "encoding performance, expected chorale" in refused(*asked)
     assert "expected a list" in refused("inspect", "compare=bach")

@@ -29,7 +29,7 @@ from lstmusic.schema import FRAMES_PER_QUARTER, BenchConfig, FiltersConfig, one_
 Row = dict[str, Any]
 Rows = list[Row]
 
-MIN_WIDTH = 120  # columns; on a narrower screen lines go on below, but no figure is cut
+MAX_WIDTH = 400  # columns; on a narrower screen lines go on below, but neither name nor figure is cut
 
 
 class _Entry(NamedTuple):
@@ -183,7 +183,7 @@ def show(title: str, rows: Rows, console: Console) -> None:
         table.add_column(title, justify="right" if k else "left", no_wrap=k > 0)
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
-    console.width = max(console.width, MIN_WIDTH)
+    console.width = max(console.width, Console(width=MAX_WIDTH).measure(table).maximum)
     console.print(table)
 
 

@@ -6,7 +6,7 @@ may copy what sounded before.
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from lstmusic.models.echoes import CopyGates
 RESTING_LOGIT = -3.0  # before anything is learned a key is down in one frame of 21: four of 88 keys
 
 
-class FrameHead(nn.Module):
+class FrameHead(nn.Module, ABC):
     """Base of the heads."""
 
     @abstractmethod

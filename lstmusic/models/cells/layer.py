@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ LayerState = tuple[Tensor, ...]
 """What one layer carries, each [B, H]: (h, c) for an LSTM, (h,) for a GRU; the first part is the output."""
 
 
-class Layer(DrawsMasks, nn.Module):
+class Layer(DrawsMasks, nn.Module, ABC):
     """Base of the recurrent layers. A state of zeros is that of a layer that has read nothing.
 
     Attributes:
@@ -30,14 +31,15 @@ class Layer(DrawsMasks, nn.Module):
     weight_drop: float = 0.0
 
     @classmethod
+    @abstractmethod
     def parameter_count(cls, input_size: int, hidden_size: int) -> int:
         """How many numbers the layer learns."""
-        raise NotImplementedError
 
+    @abstractmethod
     def window_weights(self) -> tuple[Tensor, ...]:
         """The weights for one window; while training, the recurrent matrix with other entries dropped at each call."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(
         self, inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...] | None = None
     ) -> tuple[Tensor, LayerState]:
@@ -51,7 +53,6 @@ class Layer(DrawsMasks, nn.Module):
         Returns:
             The outputs [B, T, H] and the state after the last step.
         """
-        raise NotImplementedError
 
     def step(self, inputs: Tensor, state: LayerState) -> LayerState:
         """One step without weight-drop, equal to `forward` over a window of one.
@@ -65,13 +66,13 @@ class Layer(DrawsMasks, nn.Module):
         """
         return self.combine(self.gates(inputs, state), state)
 
+    @abstractmethod
     def gates(self, inputs: Tensor, state: LayerState) -> dict[str, Tensor]:
         """What each gate says at one step, each [B, H]; arguments as for `step`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def combine(self, gates: dict[str, Tensor], state: LayerState) -> LayerState:
         """The state that follows from what the gates say."""
-        raise NotImplementedError
 
     def _drop(self, recurrent: Tensor) -> Tensor:
         return weight_drop(recurrent, self.weight_drop, self.generator) if self.training else recurrent

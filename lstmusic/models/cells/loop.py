@@ -6,6 +6,7 @@ matmuls with the recurrent matrix are nearly all of the time.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 import torch
@@ -45,6 +46,7 @@ class LoopLayer(Layer):
         """The matrices that read the state."""
         return (self.weight_hh,)
 
+    @abstractmethod
     def read(self, from_input: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """What the gates say.
 
@@ -53,7 +55,6 @@ class LoopLayer(Layer):
             state: each [B, H].
             weights: `recurrent` or `window_weights`.
         """
-        raise NotImplementedError
 
     def window_weights(self) -> tuple[Tensor, ...]:
         """The matrices that read the state, with entries dropped while training."""

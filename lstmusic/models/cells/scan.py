@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import torch
@@ -79,17 +80,17 @@ class ScanLayer(Layer):
         """None: no matrix reads the state."""
         return ()
 
+    @abstractmethod
     def read(self, inputs: Tensor) -> dict[str, Tensor]:
         """What the gates say at all steps: [..., I] -> each [..., H]."""
-        raise NotImplementedError
 
     def project(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """W x + b of each gate, [..., I] -> each [..., H], in the dtype of the bias: a keep of 0.999 is 1 in bf16."""
         return functional.linear(inputs, self.weight_ih, self.bias).to(self.bias.dtype).chunk(self.num_gates, dim=-1)
 
+    @abstractmethod
     def recurrence(self, gates: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """keep and write of h' = keep h + write."""
-        raise NotImplementedError
 
     def forward(
         self, inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...] | None = None

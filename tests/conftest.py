@@ -85,7 +85,7 @@ def tiny_model():
         return RecurrentLanguageModel(
             num_ids=len(codec.vocabulary),
             group_size=codec.group_size,
-            feature_sizes=list(codec.grammar.feature_sizes.values()),
+            feature_sizes=list(codec.grammar.column_sizes.values()),
             num_flags=codec.grammar.num_flags,
             cell=cell,
             num_layers=layers,

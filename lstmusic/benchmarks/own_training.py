@@ -183,7 +183,7 @@ def _model(
     return RecurrentLanguageModel(
         num_ids=len(codec.vocabulary),
         group_size=codec.group_size,
-        feature_sizes=[1] if featureless else list(codec.grammar.feature_sizes.values()),
+        feature_sizes=[1] if featureless else list(codec.grammar.column_sizes.values()),
         num_flags=0 if featureless else codec.grammar.num_flags,
         cell=cell,
         hidden_size=hidden_size,

@@ -8,11 +8,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstmusic.events import conditions
 from lstmusic.events.codec import Codec
 
 ALIGNMENT = 16  # pieces begin at multiples of this many steps, so that a window breaks into few stretches
 HALF_SHARE, JITTER_STEPS, MIN_STEPS = 0.05, 5.0, 5  # of windows that vary
-BORDERS = 1  # names the generator of their borders beside that of the plan
+BORDERS, CONDITIONS = 1, 2  # name the generators of their borders and of what is told, beside that of the plan
+# Which of a piece's conditions the model is told in an epoch, and how often: nothing most of all
+TOLD: tuple[tuple[slice, ...], ...] = (
+    (),
+    (conditions.DENSITY,),
+    (conditions.PITCH_CLASSES,),
+    (conditions.DENSITY, conditions.PITCH_CLASSES),
+)
+TOLD_SHARES = (0.4, 0.2, 0.2, 0.2)
 
 
 class LanePiece(NamedTuple):
@@ -52,19 +61,43 @@ class Augmentation(NamedTuple):
 
 def piece_arrays(codec: Codec, ids: np.ndarray) -> Arrays:
     """A whole piece as one lane of one window: every group after BOS is a target ([T, G, ...], no lane axis)."""
-    return _stretch_arrays(codec, *_groups_and_states(codec, ids), 0)
+    return _stretch_arrays(codec, _played(codec, ids), 0)
 
 
-def _groups_and_states(codec: Codec, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The groups of a piece, int64 [T+1, G], and the grammar's state before each id, [T+1, G]."""
+class _Played(NamedTuple):
+    """A piece, or a stretch of one.
+
+    Attributes:
+        groups: int64 [T+1, G].
+        states: [T+1, G], the grammar's state before each id.
+        told: int16 [T+1, G, C], the conditions that the model is told; C is 0 where it is told none.
+    """
+
+    groups: np.ndarray
+    states: np.ndarray
+    told: np.ndarray
+
+    def stretch(self, here: slice) -> _Played:
+        return _Played(*(part[here] for part in self))
+
+
+def _played(codec: Codec, ids: np.ndarray, kinds: tuple[slice, ...] = ()) -> _Played:
+    """A whole piece; `kinds`: the columns of its conditions that the model is told."""
     ids = np.asarray(ids, np.int64)
-    shape = (-1, codec.group_size)
-    return ids.reshape(shape), codec.grammar.trajectory(ids).reshape(shape)
+    groups, states = ids.reshape(-1, codec.group_size), codec.grammar.trajectory(ids)
+    told = np.zeros((len(ids), len(conditions.SIZES) if kinds else 0), np.int16)
+    if kinds:
+        measured = conditions.measured(codec.grammar, ids, states)
+        for columns in kinds:
+            told[:, columns] = measured[:, columns]
+    return _Played(groups, states.reshape(groups.shape), told.reshape(*groups.shape, told.shape[1]))
 
 
-def _stretch_arrays(codec: Codec, groups: np.ndarray, states: np.ndarray, first: int) -> Arrays:
-    """The arrays of a stretch of a piece, groups [T+1, G], whose first target is the piece's target number `first`."""
-    context = codec.grammar.features(states[1:])
+def _stretch_arrays(codec: Codec, stretch: _Played, first: int) -> Arrays:
+    """The arrays of a stretch of a piece whose first target is the piece's target number `first`."""
+    groups, states, told = stretch
+    context = codec.grammar.context(states[1:])
+    context.columns[..., context.columns.shape[-1] - told.shape[-1] :] = told[1:]
     return Arrays(
         previous=groups[:-1],
         targets=groups[1:],
@@ -113,7 +146,7 @@ class Lanes:
         self.plan = lru_cache(maxsize=2)(self._plan)
         self.borders = lru_cache(maxsize=2)(self._borders)
         # Masks and features are many times larger than the states they follow from: only a window's are made.
-        self._states = lru_cache(maxsize=4 * self.num_lanes)(self._load)
+        self._pieces = lru_cache(maxsize=4 * self.num_lanes)(self._load)
 
     def _plan(self, epoch: int) -> list[list[LanePiece]]:
         """The pieces of each lane of all processes in an epoch: in random order, each to the shortest lane so far."""
@@ -164,8 +197,7 @@ class Lanes:
         first, last = self.borders(epoch)[step : step + 2].tolist()
         mine = self.rank * self.num_lanes
         lanes = self.plan(epoch)[mine : mine + self.num_lanes]
-        groups, states = self._states(epoch, 0, 0)
-        sample = _stretch_arrays(self.codec, groups[:2], states[:2], 0)
+        sample = _stretch_arrays(self.codec, self._pieces(epoch, 0, 0).stretch(slice(2)), 0)
         out = Arrays(*(np.zeros((self.num_lanes, last - first, *f.shape[1:]), f.dtype) for f in sample))
         out.allowed[...] = True
         for b, lane in enumerate(lanes):
@@ -173,15 +205,21 @@ class Lanes:
                 begin, end = max(first, item.start), min(last, item.start + item.steps)
                 if begin < end:
                     here = slice(begin - item.start, end - item.start + 1)
-                    groups, states = self._states(epoch, mine + b, k)
-                    arrays = _stretch_arrays(self.codec, groups[here], states[here], here.start)
+                    arrays = _stretch_arrays(self.codec, self._pieces(epoch, mine + b, k).stretch(here), here.start)
                     for field, values in zip(out, arrays, strict=True):
                         field[b, begin - first : end - first] = values
         return out
 
-    def _load(self, epoch: int, lane: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def _told(self, epoch: int, piece: int) -> tuple[slice, ...]:
+        """Which conditions of a piece the model is told in an epoch: none where pieces stay as they are."""
+        if self.augmentation is None or not self.codec.grammar.conditions:
+            return ()
+        rng = np.random.default_rng((self.seed, epoch, CONDITIONS, piece))
+        return TOLD[rng.choice(len(TOLD), p=TOLD_SHARES)]
+
+    def _load(self, epoch: int, lane: int, index: int) -> _Played:
         item = self.plan(epoch)[lane][index]
         ids = self.read(item.piece)
         if item.semitones or item.stretch != 1.0:
             ids = self.codec.augment(ids, item.semitones, item.stretch)
-        return _groups_and_states(self.codec, ids)
+        return _played(self.codec, ids, self._told(epoch, item.piece))

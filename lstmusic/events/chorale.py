@@ -49,6 +49,7 @@ class ChoraleCodec(Codec):
 
     Args:
         strikes: False gives the canonical JSB data set's form, where a note struck again at its own pitch is one held note.
+        conditions: models may be told what the music around is like; see `conditions`.
     """
 
     name = "chorale"
@@ -56,10 +57,11 @@ class ChoraleCodec(Codec):
     unscored_kinds = ("BOS", "EOS", *g.HEADER_KINDS)
     repeat_name = "repeat_bar"
 
-    def __init__(self, strikes: bool = True) -> None:
+    def __init__(self, strikes: bool = True, conditions: bool = False) -> None:
         self.options = {"strikes": strikes}
         self.grammar = g.ChoraleGrammar(strikes)
         self.vocabulary = g.VOCABULARY
+        self._take_conditions(conditions)
 
     def encode(self, score: Score, losses: Counter | None = None) -> np.ndarray:
         losses = Counter() if losses is None else losses

@@ -44,6 +44,12 @@ class Codec(ABC):
         """How many ids make one step."""
         return self.grammar.group_size
 
+    def _take_conditions(self, conditions: bool) -> None:
+        """Let models be told what the music around is like; an option only where they are, as for older folders."""
+        if conditions:
+            self.options = {**self.options, "conditions": True}
+            self.grammar.conditions = True
+
     @abstractmethod
     def encode(self, score: Score, losses: Counter | None = None) -> np.ndarray:
         """Encode a piece as legal ids, uint16 [N], from its BOS group to its EOS group.

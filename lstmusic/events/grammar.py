@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstmusic.errors import IllegalSequenceError
+from lstmusic.events import conditions
 from lstmusic.events.vocabulary import Vocabulary
 
 CHECK_ROWS = 1024  # `allowed` makes V booleans for each id: a long piece is checked part by part
@@ -33,7 +34,7 @@ class Context(NamedTuple):
     """What a model may read at each token.
 
     Attributes:
-        columns: int16 [..., F], categorical features; column f lies in 0..feature_sizes[f]-1.
+        columns: int16 [..., F], categorical features; column f lies in 0..column_sizes[f]-1.
         flags: bool [..., M], yes/no features (which pitches sound).
     """
 
@@ -49,12 +50,14 @@ class Grammar(ABC):
         group_size: how many ids make one step of music.
         feature_sizes: the cardinality of each categorical feature, by name, in the order of the columns.
         num_flags: the number of yes/no features.
+        conditions: whether a model is also told what the music around is like; see `conditions`.
     """
 
     vocabulary: Vocabulary
     group_size: int
     feature_sizes: dict[str, int]
     num_flags: int
+    conditions: bool = False
 
     @abstractmethod
     def start(self, batch: int) -> np.ndarray:
@@ -89,6 +92,19 @@ class Grammar(ABC):
     @abstractmethod
     def features(self, state: np.ndarray) -> Context:
         """The context features of each state."""
+
+    @property
+    def column_sizes(self) -> dict[str, int]:
+        """The cardinality of each column that a model reads, by name: of the features, and of the conditions if any."""
+        return self.feature_sizes | (conditions.SIZES if self.conditions else {})
+
+    def context(self, state: np.ndarray) -> Context:
+        """What a model reads at each state: its features, and behind them the conditions, none of them told."""
+        columns, flags = self.features(state)
+        if not self.conditions:
+            return Context(columns, flags)
+        untold = np.full((*columns.shape[:-1], len(conditions.SIZES)), conditions.UNKNOWN, columns.dtype)
+        return Context(np.concatenate([columns, untold], axis=-1), flags)
 
     @abstractmethod
     def closing(self, state: np.ndarray) -> np.ndarray:

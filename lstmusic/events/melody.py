@@ -49,17 +49,22 @@ class _Map(NamedTuple):
 
 
 class MelodyCodec(Codec):
-    """One voice: a pitch or a rest, and its duration, two ids a step."""
+    """One voice: a pitch or a rest, and its duration, two ids a step.
+
+    Args:
+        conditions: models may be told what the music around is like; see `conditions`.
+    """
 
     name = "melody"
     note_kinds = ("PITCH",)
     unscored_kinds = ("BOS", "EOS", "METER", "KEY", "TEMPO", "POSITION")
     repeat_name = "repeat_phrase"
 
-    def __init__(self) -> None:
+    def __init__(self, conditions: bool = False) -> None:
         self.options: dict = {}
         self.grammar = g.MelodyGrammar()
         self.vocabulary = g.VOCABULARY
+        self._take_conditions(conditions)
 
     def encode(self, score: Score, losses: Counter | None = None) -> np.ndarray:
         losses = Counter() if losses is None else losses

@@ -46,6 +46,7 @@ class MetricalCodec(Codec):
 
     Args:
         grouped: five ids a group, padded, for a model that steps once a group; False is the flat stream.
+        conditions: models may be told what the music around is like; see `conditions`.
     """
 
     name = "metrical"
@@ -54,10 +55,11 @@ class MetricalCodec(Codec):
     unscored_kinds = ("BOS", "EOS", "PAD")
     repeat_name = "repeat_phrase"
 
-    def __init__(self, grouped: bool = True) -> None:
+    def __init__(self, grouped: bool = True, conditions: bool = False) -> None:
         self.options = {"grouped": grouped}
         self.grammar = MetricalGrammar(grouped)
         self.vocabulary = v.VOCABULARY
+        self._take_conditions(conditions)
 
     def encode(self, score: Score, losses: Counter | None = None) -> np.ndarray:
         losses = Counter() if losses is None else losses

@@ -41,6 +41,7 @@ class PerformanceCodec(Codec):
 
     Args:
         pedals: keep the sustain pedal as events (down where any track's is); else notes last as long as they sound.
+        conditions: models may be told what the music around is like; see `conditions`.
     """
 
     grammar: g.PerformanceGrammar
@@ -50,10 +51,11 @@ class PerformanceCodec(Codec):
     in_seconds = True
     repeat_name = "repeat_phrase"
 
-    def __init__(self, pedals: bool = False) -> None:
+    def __init__(self, pedals: bool = False, conditions: bool = False) -> None:
         self.options = {"pedals": pedals}
         self.grammar = g.PerformanceGrammar(pedals)
         self.vocabulary = self.grammar.vocabulary
+        self._take_conditions(conditions)
 
     def encode(self, score: Score, losses: Counter | None = None) -> np.ndarray:
         losses = Counter() if losses is None else losses

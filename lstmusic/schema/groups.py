@@ -110,12 +110,14 @@ class EncodingConfig:
     strikes: bool | None = None  # chorale
     grouped: bool | None = None  # metrical
     pedals: bool | None = None  # performance
+    conditions: bool | None = None  # chorale, melody, metrical, performance
     tokenizer: str | None = None  # miditok
     frames_per_quarter: int | None = None  # frames
 
     def options(self) -> dict[str, Any]:
-        """What the codec is built with."""
-        return {key: value for key, value in vars(self).items() if key != "name" and value is not None}
+        """What the codec is built with; conditions only where they are wanted, as in codecs that have none."""
+        given = {key: value for key, value in vars(self).items() if key != "name" and value is not None}
+        return given if self.conditions else {key: value for key, value in given.items() if key != "conditions"}
 
     def suit(self, data: DataConfig) -> None:
         """Fill in what follows from the data set: how long a frame is in the piano rolls of polymusic."""

@@ -69,7 +69,7 @@ def build_model(codec: Codec, sizes: dict[str, Any]) -> Model:
     return RecurrentLanguageModel(
         num_ids=len(codec.vocabulary),
         group_size=codec.group_size,
-        feature_sizes=list(codec.grammar.feature_sizes.values()),
+        feature_sizes=list(codec.grammar.column_sizes.values()),
         num_flags=codec.grammar.num_flags,
         **{name: size for name, size in sizes.items() if name not in ("output", "echoes")},
     )
@@ -153,7 +153,7 @@ def _recover(folder: Path) -> None:
 
 
 def _vocabulary(codec: Codec) -> dict[str, Any]:
-    features = {"columns": codec.grammar.feature_sizes, "flags": codec.grammar.num_flags}
+    features = {"columns": codec.grammar.column_sizes, "flags": codec.grammar.num_flags}
     return {"ranges": codec.vocabulary.to_json(), "features": features}
 
 

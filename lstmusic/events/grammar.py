@@ -16,6 +16,8 @@ from lstmusic.errors import IllegalSequenceError
 from lstmusic.events import conditions
 from lstmusic.events.vocabulary import Vocabulary
 
+STEP_ROUNDING = 1e-6  # so that what is a whole step but for the last bits counts as one
+TOLERANCE = 1e-9  # bars or seconds: sums of fractions are not exact
 CHECK_ROWS = 1024  # `allowed` makes V booleans for each id: a long piece is checked part by part
 
 
@@ -28,6 +30,11 @@ def latest(where: np.ndarray) -> np.ndarray:
 def values_at(values: np.ndarray, index: np.ndarray, otherwise: float) -> np.ndarray:
     """values[index] where the index is not negative."""
     return np.where(index >= 0, values[np.maximum(index, 0)], otherwise)
+
+
+def whole_steps(steps: np.ndarray) -> np.ndarray:
+    """So many whole steps, rounded down, as float: infinity stays what it is."""
+    return np.floor(steps + STEP_ROUNDING)
 
 
 class Context(NamedTuple):
@@ -50,6 +57,7 @@ class Grammar(ABC):
         group_size: how many ids make one step of music.
         feature_sizes: the cardinality of each categorical feature, by name, in the order of the columns.
         num_flags: the number of yes/no features.
+        voices: the names of the voices that a song's ids belong to.
         conditions: whether a model is also told what the music around is like; see `conditions`.
     """
 
@@ -57,6 +65,7 @@ class Grammar(ABC):
     group_size: int
     feature_sizes: dict[str, int]
     num_flags: int
+    voices: tuple[str, ...] = ("all",)
     conditions: bool = False
 
     @abstractmethod
@@ -117,6 +126,44 @@ class Grammar(ABC):
     @abstractmethod
     def length(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Bars and seconds (float [...] each) of music so far, by the encoding's own meter and tempo."""
+
+    def voice(self, state: np.ndarray) -> np.ndarray:
+        """int64 [...]: which of `voices` the id that comes next belongs to."""
+        return np.zeros(state.shape, np.int64)
+
+    def crowd(self, state: np.ndarray) -> np.ndarray:
+        """int16 [..., V]: how many notes sound together once the id has come, the new one among them.
+
+        0 for an id that starts no note. One that obliges to a note tells what that note will make, so that under any limit
+        from 1 up some id is always left; drums do not sound on and count as nothing.
+        """
+        return np.zeros((*state.shape, len(self.vocabulary)), np.int16)
+
+    def within(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
+        """bool [..., V]: the ids after which the piece can still end in exactly so much music from here.
+
+        Args:
+            bars, seconds: float, broadcastable to the state's shape; infinity is no limit, of both the nearer end counts.
+                They are rounded down to the encoding's grid. Where not one step is left, `closing` is what can come.
+        """
+        left = np.minimum(bars, seconds)
+        mask = np.ones((*state.shape, len(self.vocabulary)), bool)
+        mask[..., self.vocabulary.id("EOS")] = np.isinf(left)
+        return self._or_closing(mask, state, left < STEP_ROUNDING)
+
+    def _or_closing(self, mask: np.ndarray, state: np.ndarray, over: np.ndarray) -> np.ndarray:
+        """`mask` [..., V], filled in place with what closes the songs that are over (bool, broadcastable to [...])."""
+        over = np.broadcast_to(over, state.shape)
+        if over.any():
+            mask[over] = self.closing(np.asarray(state)[over])
+        return mask
+
+    def full(self, state: np.ndarray, bars: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+        """bool [...]: whether so little is left, bars and seconds (float [...]), that no more music fits in: less than a step.
+
+        From there on `closing` ends the piece.
+        """
+        return (np.asarray(bars) <= TOLERANCE) | (np.asarray(seconds) <= TOLERANCE)
 
     def bos(self) -> np.ndarray:
         """The BOS group, int64 [G]."""

@@ -1,0 +1,186 @@
+"""Stepper: one token for many songs, as fast as the model's weights arrive from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lstmusic.errors import ConfigError, StateShapeError
+from lstmusic.models.cells import Layer
+from lstmusic.models.frame_model import FrameModel
+from lstmusic.models.language_model import RecurrentLanguageModel
+from lstmusic.models.model import Model
+from lstmusic.models.stack import State
+from lstmusic.sampling.products import product
+from lstmusic.sampling.row_sum import RowSum
+from lstmusic.sampling.step_layers import from_input, step_layer
+
+
+def build(model: Model, rows: int, weights: str = "float32") -> Stepper | FrameStepper:
+    """What steps a model of either kind.
+
+    Raises:
+        ConfigError: the machine or the model has no such weights.
+    """
+    if not isinstance(model, FrameModel):
+        return Stepper(model, rows, weights)
+    if weights != "float32":
+        raise ConfigError(f"weights={weights}: expected float32, a model of frames has no other")
+    return FrameStepper(model, rows)
+
+
+class Stepper:
+    """A language model taken step by step over a fixed number of songs: its weights laid out once, its buffers made once.
+
+    What the stack and the head read are sums of rows, one for each id and feature, so all that comes between the look-up
+    and the first layer's gates, and between the look-up and the head's sum, is applied to the tables beforehand.
+
+    Args:
+        model: in evaluation mode; its weights are copied.
+        rows: R, how many songs. What a row is told depends on no other row.
+        weights: what the matrices are held in; see `products.product`. Tables, biases, state and sums are float32.
+
+    Raises:
+        ConfigError: the machine has no such weights.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, model: RecurrentLanguageModel, rows: int, weights: str = "float32") -> None:
+        self.rows, self.device = rows, model.device
+        layers = cast("list[Layer]", list(model.layers))
+        self.layers = [step_layer(layer, rows, weights, first=not k) for k, layer in enumerate(layers)]
+        self.stack_sum = RowSum(from_input(layers[0], _stack_table(model)), *_offsets(model, model.group_size), rows)
+        self.head_sum = RowSum(_head_table(model), *_offsets(model, model.group_size - 1), rows)
+        self.head_input = product(model.head_input.weight, model.head_input.bias, rows, weights)
+        self.head = _head(model, rows, weights)
+        self.base = self.head_sum.table.new_zeros(rows, model.head_input.out_features)
+
+    @torch.inference_mode()
+    def load(self, state: State) -> None:
+        """Go on from a state of the model, each float [L, 1 or R, H]; one row is copied to all."""
+        shape = len(self.layers), self.rows, self.layers[0].parts[0].shape[1]
+        if len(state) != len(self.layers[0].parts) or any(
+            part.shape not in (shape, (shape[0], 1, shape[2])) for part in state
+        ):
+            raise StateShapeError(
+                f"state {[tuple(part.shape) for part in state]}: expected {shape}, or one row, per part"
+            )
+        for part, layers in zip(state, self._parts(), strict=True):
+            for mine, theirs in zip(layers, part, strict=True):
+                mine.copy_(theirs)
+
+    @torch.no_grad()
+    def state(self) -> State:
+        """A copy of the state, each float [L, R, H]: what the model's own step takes."""
+        return tuple(torch.stack(layers) for layers in self._parts())
+
+    @torch.inference_mode()
+    def choose(self, rows: Tensor) -> None:
+        """Row r goes on as row rows[r] stood; int64 [R]."""
+        for held in (self.base, *(part for layer in self.layers for part in layer.parts)):
+            held.copy_(held[rows])
+
+    @torch.inference_mode()
+    def read(self, previous: Tensor, columns: Tensor, flags: Tensor) -> None:
+        """Advance the stack by one group.
+
+        Args:
+            previous: int64 [R, G]. columns: int64 [R, F]. flags: bool [R, M].
+        """
+        self.stack_sum.point(previous, columns, flags)
+        first, *others = self.layers
+        x = first.run(self.stack_sum.total())
+        for layer in others:
+            x = x + layer.run(x)
+        self.base.copy_(self.head_input(x))
+
+    @torch.inference_mode()
+    def logits(self, members: Tensor, columns: Tensor, flags: Tensor) -> Tensor:
+        """Unmasked logits float32 [R, V] of the group's next member; the next call may write into them.
+
+        Args:
+            members: int64 [R, g], the group's ids so far. columns: int64 [R, F]. flags: bool [R, M].
+        """
+        self.head_sum.point(members, columns, flags)
+        return self.head(self.head_sum.total().add_(self.base))
+
+    def _parts(self) -> list[tuple[Tensor, ...]]:
+        """For each part of the state its buffers, layer by layer."""
+        return list(zip(*(layer.parts for layer in self.layers), strict=True))
+
+
+def _offsets(model: RecurrentLanguageModel, members: int) -> tuple[Tensor, int]:
+    """The first row of each member's ids and of each feature in a table, and how many flags follow."""
+    num_ids, bag = model.embedding.num_embeddings, model.stack_features
+    ids = num_ids * torch.arange(members, device=model.device)
+    features = model.feature_offsets + num_ids * members if bag.num_embeddings else ids[:0]
+    return torch.cat([ids, features]), model.stack_flags.in_features if model.stack_flags is not None else 0
+
+
+def _table(projected: list[Tensor], features: nn.EmbeddingBag, flags: nn.Linear | None) -> Tensor:
+    """Rows of each member's ids, of the features and of the flags, one under the other."""
+    return torch.cat([*projected, features.weight, *([] if flags is None else [flags.weight.t()])])
+
+
+def _stack_table(model: RecurrentLanguageModel) -> Tensor:
+    """The rows that the first layer's input is a sum of, float [N, H]."""
+    ids = model.embedding.weight
+    first, *others = model.stack_input.weight.unflatten(1, (model.group_size, -1)).unbind(1)  # G of [H, E]
+    projected = [functional.linear(ids, first, model.stack_input.bias), *(functional.linear(ids, m) for m in others)]
+    return _table(projected, model.stack_features, model.stack_flags)
+
+
+def _head_table(model: RecurrentLanguageModel) -> Tensor:
+    """The rows that, with the stack's output, the head reads the sum of, float [N, E]."""
+    return _table([m(model.embedding.weight) for m in model.head_prefix], model.head_features, model.head_flags)
+
+
+def _head(model: RecurrentLanguageModel, rows: int, weights: str) -> Callable[[Tensor], Tensor]:
+    """The head from that sum on: float [R, E] -> logits [R, V]."""
+    norm, wide, _, _, narrow = cast("list[Any]", list(model.head_mlp))
+    table = model.embedding.weight if model.output_weight is None else model.output_weight
+    widen = product(wide.weight, wide.bias, rows, weights)
+    narrow_again = product(narrow.weight, narrow.bias, rows, weights)
+    output = product(table, model.output_bias, rows, weights)
+
+    def run(u: Tensor) -> Tensor:
+        inner = narrow_again(functional.gelu(widen(norm(u))))
+        return output(model.head_norm(inner.add_(u)))
+
+    return run
+
+
+class FrameStepper:
+    """A model of frames behind the same face, by its own step."""
+
+    def __init__(self, model: FrameModel, rows: int) -> None:
+        self.model, self.rows, self.device = model, rows, model.device
+        self.carried = model.initial_state(rows)
+        self.hidden = self.carried[0][0]
+
+    def load(self, state: State) -> None:
+        """Go on from a state of the model; one row is copied to all."""
+        self.carried = tuple(part.expand(-1, self.rows, -1).clone() for part in state)
+
+    def state(self) -> State:
+        """A copy of the state."""
+        return tuple(part.clone() for part in self.carried)
+
+    def choose(self, rows: Tensor) -> None:
+        """Row r goes on as row rows[r] stood; int64 [R]."""
+        self.carried = tuple(part[:, rows] for part in self.carried)
+        self.hidden = self.hidden[rows]
+
+    @torch.no_grad()
+    def read(self, previous: Tensor, columns: Tensor, flags: Tensor) -> None:
+        """See `Stepper.read`."""
+        self.hidden, self.carried = self.model.step(previous, columns, flags, self.carried)
+
+    @torch.no_grad()
+    def logits(self, members: Tensor, columns: Tensor, flags: Tensor) -> Tensor:
+        """See `Stepper.logits`."""
+        return self.model.member_logits(self.hidden, members, columns, flags)

@@ -65,3 +65,7 @@ class StateShapeError(LstmusicError):
 
 class GenerationError(LstmusicError):
     """No song with notes came out, whatever was tried."""
+
+
+class ReproductionError(LstmusicError):
+    """A song made again from its provenance came out otherwise."""

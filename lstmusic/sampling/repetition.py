@@ -1,0 +1,76 @@
+"""Too much repetition: songs that go round in a circle.
+
+A circle is a passage that a song plays again and again, id for id, for longer than music does. Of real pieces (see the
+constants) hardly any has one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+MOST_GROUPS = 128  # of the longest circle that is looked for
+ROUNDS, SHORT_GROUPS = 4, 16  # so few groups so many times in a row are a circle,
+LONG_ROUNDS = 5  # more of them once more: dances play a strain four times
+LEAST_GROUPS = 32  # and all rounds together last so long: a chord may be held, a note repeated
+HEAT, MOST_HEAT = 1.3, 3.0  # the temperature is multiplied by this for every round too many, up to that
+LEAST_ROUND = 8  # a round shorter than this counts with those that follow it
+PRIME = 0x9E3779B97F4A7C15 - 2**64  # odd: multiplying by it loses nothing of 64 bits
+
+
+def group_hashes(groups: np.ndarray) -> np.ndarray:
+    """One number for each group: int [..., G] to int64 [...]; never negative."""
+    hashes = np.zeros(groups.shape[:-1], np.int64)
+    for member in range(groups.shape[-1]):
+        hashes = hashes * PRIME + groups[..., member]
+    return hashes & np.iinfo(np.int64).max
+
+
+def _needed(most_groups: int) -> np.ndarray:
+    """For a circle of 1, 2, ... most_groups groups: how many groups in a row have to equal those one round before."""
+    length = np.arange(1, most_groups + 1)
+    rounds = np.where(length <= SHORT_GROUPS, ROUNDS, LONG_ROUNDS)
+    return np.maximum(rounds * length, LEAST_GROUPS) - length
+
+
+class LoopWatch:
+    """Whether songs go round in a circle: up to `most_groups` groups again and again (see `_needed`).
+
+    For every song and every length of a round it counts how many groups in a row equal the one that is a round before.
+    """
+
+    def __init__(self, songs: int, most_groups: int = MOST_GROUPS) -> None:
+        self._past = np.full((songs, 2 * most_groups), -1, np.int64)  # a ring, twice: its latest part lies in a row
+        self._runs = np.zeros((songs, most_groups), np.int64)  # by length of the round, the longest first
+        self._next, self._most = 0, most_groups
+        self._needed = _needed(most_groups)[::-1]
+        self._round = np.maximum(np.arange(most_groups, 0, -1), LEAST_ROUND)
+
+    def hear(self, groups: np.ndarray) -> None:
+        """Go on by one group per song, int [B, G]."""
+        heard = group_hashes(groups)[:, None]
+        same = self._past[:, self._next : self._next + self._most] == heard
+        self._runs = (self._runs + 1) * same
+        self._past[:, self._next] = self._past[:, self._next + self._most] = heard[:, 0]
+        self._next = (self._next + 1) % self._most
+
+    def factor(self) -> np.ndarray:
+        """What to multiply the temperature by, float64 [B]: 1, and more with every further round of a circle."""
+        rounds = np.where(self._runs >= self._needed, 1 + (self._runs - self._needed) // self._round, 0).max(axis=1)
+        return np.minimum(HEAT**rounds, MOST_HEAT)
+
+    def choose(self, rows: np.ndarray) -> None:
+        """Song r goes on as song rows[r] stood."""
+        self._past, self._runs = self._past[rows], self._runs[rows]
+
+
+def loop_share(groups: np.ndarray, most_groups: int = MOST_GROUPS) -> float:
+    """The share of a song's groups, int [N, G], that are part of a circle as `LoopWatch` knows it."""
+    hashes = group_hashes(np.asarray(groups, np.int64))
+    inside = np.zeros(len(hashes) + 1, np.int64)
+    for back, needed in enumerate(_needed(most_groups), start=1):
+        same = np.concatenate([[False], hashes[back:] == hashes[:-back], [False]])
+        first, after = np.flatnonzero(same[1:] & ~same[:-1]), np.flatnonzero(same[:-1] & ~same[1:])
+        long = after - first >= needed
+        np.add.at(inside, first[long], 1)
+        np.add.at(inside, after[long] + back, -1)
+    return float((np.cumsum(inside[:-1]) > 0).mean()) if len(hashes) else 0.0

@@ -43,6 +43,7 @@ class LoopWatch:
         self._runs = np.zeros((songs, most_groups), np.int64)  # by length of the round, the longest first
         self._next, self._most = 0, most_groups
         self._needed = _needed(most_groups)[::-1]
+        self._factor = np.ones(songs)
         self._round = np.maximum(np.arange(most_groups, 0, -1), LEAST_ROUND)
 
     def hear(self, groups: np.ndarray) -> None:
@@ -52,15 +53,22 @@ class LoopWatch:
         self._runs = (self._runs + 1) * same
         self._past[:, self._next] = self._past[:, self._next + self._most] = heard[:, 0]
         self._next = (self._next + 1) % self._most
+        self._factor = self._heat()
 
     def factor(self) -> np.ndarray:
         """What to multiply the temperature by, float64 [B]: 1, and more with every further round of a circle."""
-        rounds = np.where(self._runs >= self._needed, 1 + (self._runs - self._needed) // self._round, 0).max(axis=1)
+        return self._factor
+
+    def _heat(self) -> np.ndarray:
+        extra = self._runs - self._needed
+        if extra.max() < 0:
+            return np.ones(len(extra))
+        rounds = np.where(extra >= 0, 1 + extra // self._round, 0).max(axis=1)
         return np.minimum(HEAT**rounds, MOST_HEAT)
 
     def choose(self, rows: np.ndarray) -> None:
         """Song r goes on as song rows[r] stood."""
-        self._past, self._runs = self._past[rows], self._runs[rows]
+        self._past, self._runs, self._factor = self._past[rows], self._runs[rows], self._factor[rows]
 
 
 def loop_share(groups: np.ndarray, most_groups: int = MOST_GROUPS) -> float:

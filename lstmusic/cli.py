@@ -11,6 +11,7 @@ from typing import Any
 
 COMMANDS = {
     "generate": "write new songs",
+    "reproduce": "make a song again from what its file says it was made by, and compare the bytes",
     "prepare": "read a corpus: a verdict on every file, and what the encoding loses",
     "train": "learn from a corpus: model, samples and a verdict",
     "evaluate": "how likely held-out music is under a model, beside baselines",

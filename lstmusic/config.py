@@ -122,6 +122,8 @@ def checked(command: str, plain: Any, folder: Path, overrides: list[str]) -> Req
         wanted = f"expected {expected.group(1).lower()}" if expected else str(error).splitlines()[0]
         if "not a ListConfig" in str(error):
             wanted = f"expected a list: {error.full_key}=[A,B]"
+        if "'ListConfig' to string" in str(error):
+            wanted = "expected text, without brackets"
         raise ConfigError(f"{error.full_key}={value}: {wanted}") from error
     return Request(typed, folder, plain, overrides)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from lstmusic.errors import ConfigError
 from lstmusic.listening import soundfont
 from lstmusic.listening.page import PageSong, write_page
 from lstmusic.music_model import Song
-from lstmusic.sampling.sampler import SamplingSettings
+from lstmusic.sampling.controls import Controls, Steering
+from lstmusic.sampling.settings import Repetition, SamplingSettings
 from lstmusic.schema import GenerateConfig, RenderConfig
 from lstmusic.score import Score, midi
 
@@ -24,48 +26,98 @@ def run(request: Request) -> dict[str, Any]:
     """Generate songs into the request's folder; the report."""
     config: GenerateConfig = request.config
     console = Console()
-    SamplingSettings(config.temperature, **config.sampling.__dict__, greedy=config.greedy)  # checked before any work
+    arguments = arguments_of(config)
     if config.render.soundfont is not None and not Path(config.render.soundfont).is_file():
         raise ConfigError(f"render.soundfont={config.render.soundfont}: no such file, expected an .sf2 file")
     if config.render.soundfont is not None and config.render.wav and not config.render.fluidsynth:
         soundfont.load(Path(config.render.soundfont))
     primer = None if config.primer is None else Score.read(config.primer)
     model = music_model.load(config.checkpoint)
+    Steering(arguments["controls"], model.codec.grammar)  # refuses what this encoding or model cannot, before any work
     folder = output.open_folder(request)
     started = time.monotonic()
-    songs = model.generate(
-        config.songs,
-        temperature=config.temperature,
-        seed=config.seed,
-        **config.sampling.__dict__,
-        greedy=config.greedy,
-        length_bars=config.length.bars,
-        length_seconds=config.length.seconds,
-        primer=primer,
-        primer_in_output=config.primer_in_output,
-    )
+    songs = model.generate(config.songs, seed=config.seed, primer=primer, **arguments)
     sampling_s = time.monotonic() - started
     rows = [_render(song, folder / f"song-{i:03d}.mid", config.render) for i, song in enumerate(songs, 1)]
     for row, song in zip(rows, songs, strict=True):
         row.update(song.report)
-        console.print(
-            f"{folder / row['files']['mid']}  {row['bars']} bars  {row['seconds']:.1f} s  {row['notes']} notes  "
-            f"{row['nats_per_token']:.3f} nats per token  illegal: {row['illegal']}",
-            markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
-    closed = sum(song.report["closed_at_limit"] for song in songs)
-    if closed:
-        console.print(f"{closed} songs had not ended by themselves and were closed at the limit; see length.bars=")
-    for reason, count in songs[0].report["primer_changes"].items():
-        console.print(f"primer: {count} {reason}", markup=False)
+    _show(console, folder, rows, config)
     results: dict[str, Any] = {"checkpoint": model.name, "model_sha256": model.folder.sha256, "songs": rows}
     results["tokens_per_second"] = round(sum(song.report["new_ids"] for song in songs) / sampling_s, 1)
     results["sampling_s"] = round(sampling_s, 3)
     if config.render.page:
-        results["page"] = _page(folder, songs, rows, request).name
+        results["page"] = _page(folder, songs, rows, config).name
         console.print(f"{folder / results['page']}  all songs on one page", markup=False, soft_wrap=True)
     results["wall_s"] = round(time.monotonic() - started, 3)
     return output.write_report(folder, "generate", request, results)
+
+
+def arguments_of(config: GenerateConfig) -> dict[str, Any]:
+    """How songs are to be written, as `MusicModel.generate` takes it.
+
+    Raises:
+        ConfigError: a setting is out of its range.
+    """
+    curve = isinstance(config.temperature, list)
+    number = config.temperature if curve or config.temperature == "auto" else float(config.temperature)
+    temperature = tuple((float(bar), float(value)) for bar, value in config.temperature) if curve else number
+    drawing = {**config.sampling.__dict__, "greedy": config.greedy}
+    SamplingSettings(1.0 if temperature == "auto" else temperature, **drawing)
+    control = dict(config.control.__dict__)
+    span, weights = control.pop("range"), control.pop("pitch_classes")
+    voices = span if isinstance(span, dict) else {} if span is None else {"all": span}
+    return {
+        "temperature": temperature,
+        **drawing,
+        "controls": Controls(
+            ranges={str(voice): tuple(pair) for voice, pair in voices.items()},
+            pitch_classes=None if weights is None else tuple(weights),
+            **control,
+        ),
+        "repetition": Repetition(**config.repetition.__dict__),
+        **{f"length_{unit}": getattr(config.length, unit) for unit in ("bars", "seconds")},
+        "cadence": config.length.cadence,
+        "weights": config.weights,
+        "primer_in_output": config.primer_in_output,
+    }
+
+
+def asked(config: GenerateConfig) -> dict[str, str]:
+    """The keys that say how songs are to be written and are not the default, with their values as they are typed."""
+    values, usual = asdict(config), asdict(GenerateConfig())
+    keys = ("temperature", "greedy", "weights", "primer", "primer_in_output")
+    changed = {key: values[key] for key in keys if values[key] != usual[key]}
+    for section in ("sampling", "control", "repetition", "length"):
+        inside = values[section].items()
+        changed |= {f"{section}.{key}": value for key, value in inside if value != usual[section][key]}
+    return {key: f"{value:g}" if isinstance(value, float) else str(value) for key, value in changed.items()}
+
+
+def _show(console: Console, folder: Path, rows: list[dict[str, Any]], config: GenerateConfig) -> None:
+    """One line for what was asked, one for each song, and what is to be known of all."""
+    lines = [f"asked: {' '.join(f'{key}={value}' for key, value in asked(config).items())}"] if asked(config) else []
+    for row in rows:
+        line = (
+            f"{folder / row['files']['mid']}  {row['bars']} bars  {row['seconds']:.1f} s  {row['notes']} notes  "
+            f"{row['nats_per_token']:.3f} nats per token  illegal: {row['illegal']}"
+        )
+        lines.append("  ".join([line, *_remarks(row)]))
+    closed = sum(row["closed_at_limit"] for row in rows)
+    if closed:
+        lines.append(f"{closed} songs had not ended by themselves and were closed at the limit; see length.bars=")
+    lines += [f"primer: {count} {reason}" for reason, count in rows[0]["primer_changes"].items()]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _remarks(row: dict[str, Any]) -> list[str]:
+    """What is out of the ordinary with a song."""
+    remarks = ["closed at the limit"] if row["closed_at_limit"] else []
+    if row["loops"] > 0:
+        remarks.append(f"in loops: {row['loops']:.0%}")
+    if row["overruled"] > 0:
+        remarks.append(f"controls gave way to the grammar {row['overruled']} times")
+    return remarks
 
 
 def _render(song: Song, path: Path, render: RenderConfig) -> dict[str, Any]:
@@ -91,7 +143,7 @@ def _render(song: Song, path: Path, render: RenderConfig) -> dict[str, Any]:
     return {"name": path.stem, "files": names, "wall_s": round(time.monotonic() - started, 3)}
 
 
-def _page(folder: Path, songs: list[Song], rows: list[dict[str, Any]], request: Request) -> Path:
+def _page(folder: Path, songs: list[Song], rows: list[dict[str, Any]], config: GenerateConfig) -> Path:
     cards = []
     for song, row in zip(songs, rows, strict=True):
         facts = {
@@ -102,17 +154,19 @@ def _page(folder: Path, songs: list[Song], rows: list[dict[str, Any]], request: 
             "illegal events": str(row["illegal"]),
             "seed": f"{row['seed']} (song {row['name'].split('-')[-1].lstrip('0')})",
         }
+        if remarks := _remarks(row):
+            facts["remarks"] = ", ".join(remarks)
         told = {} if song.surprise is None else song.surprise._asdict()
         cards.append(PageSong(row["name"], song.score, row["files"], facts, **told))
-    config: GenerateConfig = request.config
     length = f"{config.length.bars:g} bars" if config.length.bars else ""
     length = length or (f"{config.length.seconds:g} s" if config.length.seconds else "until the model ends")
     settings = {
         "checkpoint": config.checkpoint,
         "temperature": "greedy" if config.greedy else config.temperature,
-        **config.sampling.__dict__,
         "seed": config.seed,
         "length": length,
         "primer": Path(config.primer).name if config.primer else "none",
     }
+    shown = {*settings, "greedy", "length.bars", "length.seconds"}
+    settings |= {key: value for key, value in asked(config).items() if key not in shown}
     return write_page(folder, cards, title=f"{config.songs} songs by {Path(config.checkpoint).name}", settings=settings)

@@ -10,6 +10,7 @@ from lstmusic.schema.commands import (
     ListenConfig,
     PrepareConfig,
     RenderConfig,
+    ReproduceConfig,
     TrainConfig,
 )
 from lstmusic.schema.groups import (
@@ -37,6 +38,7 @@ __all__ = [
     "ParallelConfig",
     "PrepareConfig",
     "RenderConfig",
+    "ReproduceConfig",
     "TrainConfig",
     "TrainerConfig",
     "one_of",

@@ -22,6 +22,12 @@ def check_jobs(jobs: int) -> None:
         raise ConfigError(f"jobs={jobs}: expected a number of processes, or -1 for one per core")
 
 
+def is_list_of(kind: type[int] | type[float], value: object, size: int) -> bool:
+    """Whether a value is a list of so many numbers; whole ones are floats too, truth values are not numbers."""
+    kinds = (int,) if kind is int else (int, float)
+    return isinstance(value, list) and len(value) == size and all(type(inside) in kinds for inside in value)
+
+
 def one_of(key: str, value: str, choices: tuple[str, ...] | list[str]) -> None:
     """Raise ConfigError where a value is not one of the choices; suggests the nearest."""
     if value not in choices:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstmusic.events.grammar import Context, Grammar
+from lstmusic.events.grammar import Context, Grammar, whole_steps
 from lstmusic.events.vocabulary import Vocabulary
 
 VOICES = ("Soprano", "Alto", "Tenor", "Bass")
@@ -84,6 +84,7 @@ class ChoraleGrammar(Grammar):
     vocabulary = VOCABULARY
     group_size = GROUP_SIZE
     num_flags = 0
+    voices = VOICES
 
     def __init__(self, strikes: bool = True) -> None:
         self.strikes = strikes
@@ -193,6 +194,32 @@ class ChoraleGrammar(Grammar):
         mask[in_music & struck & (state["member"] > 0)] = hold
         return mask
 
+    def voice(self, state: np.ndarray) -> np.ndarray:
+        return state["member"].astype(np.int64)
+
+    def crowd(self, state: np.ndarray) -> np.ndarray:
+        crowd = np.zeros((*state.shape, len(VOCABULARY)), np.int16)
+        crowd[..., PITCHES] = 1 + (self._others(state) > 0).sum(axis=-1)[..., None]
+        return crowd
+
+    def within(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
+        left = self.steps_left(state, bars, seconds)
+        mask = np.ones((*state.shape, len(VOCABULARY)), bool)
+        mask[..., EOS] = np.isinf(left)
+        # The last step sounds, so that the notes are as long as the steps: its last voice must where no other does.
+        alone = (left == 1) & (state["member"] == GROUP_SIZE - 1) & ~self._others(state).any(axis=-1)
+        mask[..., REST] = ~alone
+        mask[..., HOLD] = ~alone | (state["pitch"][..., -1] > 0)
+        return mask
+
+    def steps_left(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
+        return whole_steps(np.minimum(bars * self._bar_steps(state), seconds / self._seconds_per_step(state)))
+
+    @staticmethod
+    def _others(state: np.ndarray) -> np.ndarray:
+        """The pitches [..., voices] of the voices whose turn it is not; 0 for the one whose turn it is."""
+        return np.where(np.arange(GROUP_SIZE) == state["member"][..., None], 0, state["pitch"])
+
     def features(self, state: np.ndarray) -> Context:
         phase, member = state["phase"], state["member"]
         slot = np.where(phase == HEADER, member, np.where(phase == MUSIC, GROUP_SIZE + member, 2 * GROUP_SIZE))
@@ -206,8 +233,11 @@ class ChoraleGrammar(Grammar):
         return state["phase"] == DONE
 
     def length(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        seconds_per_step = 60.0 / STEPS_PER_QUARTER / TEMPI_QPM[np.maximum(state["tempo"], 0)]
-        return state["step"] / self._bar_steps(state), state["step"] * seconds_per_step
+        return state["step"] / self._bar_steps(state), state["step"] * self._seconds_per_step(state)
+
+    @staticmethod
+    def _seconds_per_step(state: np.ndarray) -> np.ndarray:
+        return 60.0 / STEPS_PER_QUARTER / TEMPI_QPM[np.maximum(state["tempo"], 0)]
 
     @staticmethod
     def _bar_steps(state: np.ndarray) -> np.ndarray:

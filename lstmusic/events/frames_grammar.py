@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstmusic.events.grammar import Context, Grammar
+from lstmusic.events.grammar import Context, Grammar, whole_steps
 from lstmusic.events.vocabulary import Vocabulary
 
 LOWEST_KEY = 21  # A0, the first of a piano's 88 keys
@@ -29,9 +29,9 @@ STATE = np.dtype(
         ("struck", "?"),  # some key was down
     ]
 )
-
-
-IS_DOWN = np.isin(np.arange(len(VOCABULARY)), [VOCABULARY.id(kind, 1) for kind in FRAME_KINDS])
+IS_UP, IS_DOWN = (
+    np.isin(np.arange(len(VOCABULARY)), [VOCABULARY.id(kind, down) for kind in FRAME_KINDS]) for down in (0, 1)
+)
 
 
 def down(ids: np.ndarray) -> np.ndarray:
@@ -109,6 +109,18 @@ class FramesGrammar(Grammar):
     @staticmethod
     def _row(state: np.ndarray) -> np.ndarray:
         return state["phase"].astype(np.intp) * 4 + (state["member"] == 0) * 2 + state["struck"]
+
+    def within(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
+        left = self.steps_left(state, bars, seconds)
+        mask = np.ones((*state.shape, len(VOCABULARY)), bool)
+        mask[..., EOS] = np.isinf(left)
+        last = (left == 1) & (state["member"] == NUM_KEYS - 1)  # a piece without a note cannot end
+        mask[(last & ~state["struck"])[..., None] & IS_UP] = False
+        return mask
+
+    def steps_left(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
+        quarters = np.minimum(bars * QUARTERS_PER_BAR, seconds / SECONDS_PER_QUARTER)
+        return np.broadcast_to(whole_steps(quarters * self.frames_per_quarter), state.shape)
 
     def features(self, state: np.ndarray) -> Context:
         return Context(np.zeros((*state.shape, 0), np.int16), np.zeros((*state.shape, 0), bool))

@@ -16,8 +16,7 @@ from lstmusic.errors import IllegalSequenceError
 from lstmusic.events import conditions
 from lstmusic.events.vocabulary import Vocabulary
 
-STEP_ROUNDING = 1e-6  # so that what is a whole step but for the last bits counts as one
-TOLERANCE = 1e-9  # bars or seconds: sums of fractions are not exact
+TOLERANCE = 1e-6  # steps, bars or seconds: sums of fractions are not exact
 CHECK_ROWS = 1024  # `allowed` makes V booleans for each id: a long piece is checked part by part
 
 
@@ -34,7 +33,7 @@ def values_at(values: np.ndarray, index: np.ndarray, otherwise: float) -> np.nda
 
 def whole_steps(steps: np.ndarray) -> np.ndarray:
     """So many whole steps, rounded down, as float: infinity stays what it is."""
-    return np.floor(steps + STEP_ROUNDING)
+    return np.floor(steps + TOLERANCE)
 
 
 class Context(NamedTuple):
@@ -142,28 +141,26 @@ class Grammar(ABC):
     def within(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
         """bool [..., V]: the ids after which the piece can still end in exactly so much music from here.
 
-        Args:
-            bars, seconds: float, broadcastable to the state's shape; infinity is no limit, of both the nearer end counts.
-                They are rounded down to the encoding's grid. Where not one step is left, `closing` is what can come.
-        """
-        left = np.minimum(bars, seconds)
-        mask = np.ones((*state.shape, len(self.vocabulary)), bool)
-        mask[..., self.vocabulary.id("EOS")] = np.isinf(left)
-        return self._or_closing(mask, state, left < STEP_ROUNDING)
+        Says nothing of states that are `full`: there `closing` ends the piece.
 
-    def _or_closing(self, mask: np.ndarray, state: np.ndarray, over: np.ndarray) -> np.ndarray:
-        """`mask` [..., V], filled in place with what closes the songs that are over (bool, broadcastable to [...])."""
-        over = np.broadcast_to(over, state.shape)
-        if over.any():
-            mask[over] = self.closing(np.asarray(state)[over])
+        Args:
+            bars, seconds: float, broadcastable to the state's shape, rounded down to the encoding's grid; infinity is no
+                limit, and of both the nearer end counts.
+        """
+        mask = np.ones((*state.shape, len(self.vocabulary)), bool)
+        mask[..., self.vocabulary.id("EOS")] = np.isinf(self.steps_left(state, bars, seconds))
         return mask
 
-    def full(self, state: np.ndarray, bars: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-        """bool [...]: whether so little is left, bars and seconds (float [...]), that no more music fits in: less than a step.
+    def full(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
+        """bool [...]: whether so many bars and seconds are not one step. From there on `closing` ends the piece."""
+        return self.steps_left(state, bars, seconds) < 1
 
-        From there on `closing` ends the piece.
+    def steps_left(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
+        """float [...]: how many whole steps of the grid so many bars and seconds are; infinity: there is no limit.
+
+        Without a grid any part of a bar or a second counts as one.
         """
-        return (np.asarray(bars) <= TOLERANCE) | (np.asarray(seconds) <= TOLERANCE)
+        return np.broadcast_to(np.ceil(np.minimum(bars, seconds) - TOLERANCE), state.shape)
 
     def bos(self) -> np.ndarray:
         """The BOS group, int64 [G]."""

@@ -12,23 +12,36 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstmusic.events.chorale_grammar import UNKNOWN_KEY
-from lstmusic.events.grammar import Context, Grammar, latest, values_at
-from lstmusic.events.vocabulary import Vocabulary
-
-GROUP_SIZE = 2
-STEPS_PER_QUARTER = 12  # 16ths, and triplets of 8ths and 16ths
-NUM_PITCHES = 128
-MAX_DURATION = 16 * STEPS_PER_QUARTER
-LOWEST_QPM, HIGHEST_QPM = 20, 320
-METERS = (
-    *((4, 4), (3, 4), (2, 4), (1, 4), (5, 4), (6, 4), (7, 4)),
-    *((2, 2), (3, 2), (4, 2), (5, 2), (6, 2), (2, 1), (3, 1), (4, 1)),
-    *((2, 8), (3, 8), (4, 8), (5, 8), (6, 8), (7, 8), (9, 8), (12, 8)),
+from lstmusic.events.grammar import TOLERANCE, Context, Grammar, latest, values_at, whole_steps
+from lstmusic.events.melody_vocabulary import (
+    BAR_STEPS,
+    BEAT_STEPS,
+    CHANGE,
+    DURATIONS,
+    END,
+    EOS,
+    GROUP_SIZE,
+    HEADER,
+    HOLD,
+    HOLD_ID,
+    KEYS,
+    LOWEST_QPM,
+    MAX_DURATION,
+    METER_IDS,
+    METERS,
+    NOTE,
+    NUM_PITCHES,
+    PITCHES,
+    POSITIONS,
+    REST,
+    REST_ID,
+    STEPS_PER_QUARTER,
+    TEMPI,
+    UNKNOWN_KEY,
+    VOCABULARY,
+    kinds_of,
 )
-BAR_STEPS = np.array([n * 4 * STEPS_PER_QUARTER // d for n, d in METERS])
-# Eighths that come in threes make a beat of three.
-BEAT_STEPS = np.array([(3 if d == 8 and n % 3 == 0 else 1) * 4 * STEPS_PER_QUARTER // d for n, d in METERS])
+
 STRAIN_BARS = 8  # folk tunes are made of strains of eight bars
 WIDEST_INTERVAL = 12
 NUM_RECENT = 96  # notes that a state remembers
@@ -37,7 +50,6 @@ ECHO_BARS = (1, 2, 4, 8)  # how far back a tune is likely to repeat itself
 LONGEST_ECHO = 4 * STEPS_PER_QUARTER
 
 METER_AND_KEY, TEMPO_AND_POSITION, MUSIC, DONE = range(4)  # phases
-HEADER, NOTE, HOLD, REST, CHANGE, END = range(6)  # what a group is
 STATE = np.dtype(
     [
         ("phase", "i1"),
@@ -57,34 +69,6 @@ STATE = np.dtype(
     ]
 )
 UNKNOWN_YET = ("meter", "key", "tempo", "position", "pitches")
-
-VOCABULARY = Vocabulary(
-    [
-        ("BOS", 0, 0),
-        ("EOS", 0, 0),
-        ("HOLD", 0, 0),
-        ("REST", 0, 0),
-        ("PITCH", 0, NUM_PITCHES - 1),
-        ("DURATION", 1, MAX_DURATION),
-        ("METER", 0, len(METERS) - 1),
-        ("KEY", 0, UNKNOWN_KEY),
-        ("TEMPO", LOWEST_QPM, HIGHEST_QPM),
-        ("POSITION", 0, int(BAR_STEPS.max()) - 1),
-    ]
-)
-EOS, HOLD_ID, REST_ID = (VOCABULARY.id(kind) for kind in ("EOS", "HOLD", "REST"))
-PITCHES, DURATIONS, METER_IDS, KEYS, TEMPI, POSITIONS = (
-    VOCABULARY.slice_of(kind) for kind in ("PITCH", "DURATION", "METER", "KEY", "TEMPO", "POSITION")
-)
-MUSIC_KINDS = {NOTE: "PITCH", HOLD: "HOLD", REST: "REST", CHANGE: "METER", END: "EOS"}
-
-
-def kinds_of(ids: np.ndarray) -> np.ndarray:
-    """What a group of music is, by its first id; HEADER for an id that begins none."""
-    kinds = np.full(np.shape(ids), HEADER)
-    for kind, name in MUSIC_KINDS.items():
-        kinds[VOCABULARY.is_kind(name, ids)] = kind
-    return kinds
 
 
 class MelodyGrammar(Grammar):
@@ -222,6 +206,35 @@ class MelodyGrammar(Grammar):
         mask[between & ~ready] = strike  # a tune ends with a note
         return mask
 
+    def crowd(self, state: np.ndarray) -> np.ndarray:
+        crowd = np.zeros((*state.shape, len(VOCABULARY)), np.int16)
+        crowd[..., PITCHES] = 1
+        return crowd
+
+    def within(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
+        left = self.steps_left(state, bars, seconds)
+        mask = np.ones((*state.shape, len(VOCABULARY)), bool)
+        mask[..., EOS] = np.isinf(left)
+        # A tune ends with a note: a rest leaves a step for it.
+        mask[..., REST_ID] = left > 1
+        longest = left - (state["group"] == REST)
+        mask[..., DURATIONS] = np.arange(1, MAX_DURATION + 1) <= longest[..., None]
+        mask[..., METER_IDS] = (state["phase"] != MUSIC)[..., None] | self._meters_that_fit(state, bars)
+        return mask
+
+    @staticmethod
+    def _meters_that_fit(state: np.ndarray, bars: np.ndarray | float) -> np.ndarray:
+        """bool [..., meters]: the present one, and those in which something is left once the bar at hand is filled up."""
+        counted = _bars_counted(state)
+        after = bars - np.minimum(counted, 0) - (np.ceil(counted - TOLERANCE) - counted)
+        same = np.arange(len(METERS)) == state["meter"][..., None]
+        return same | (whole_steps(np.asarray(after)[..., None] * BAR_STEPS) >= 1)
+
+    def steps_left(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
+        to_bar_line = np.minimum(_bars_counted(state), 0)  # a pickup takes nothing off the bars that are left
+        by_bars = whole_steps((bars - to_bar_line) * _of_meter(BAR_STEPS, state))
+        return np.minimum(by_bars, whole_steps(seconds / _seconds_per_step(state)))
+
     def features(self, state: np.ndarray) -> Context:
         phase, member, kind = state["phase"], state["member"], state["group"]
         music = phase == MUSIC
@@ -260,10 +273,17 @@ class MelodyGrammar(Grammar):
         return state["phase"] == DONE
 
     def length(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        # Bars are counted from the first bar line: a pickup is part of none.
-        bars = state["bars"] + (state["step"] - state["origin"]) / _of_meter(BAR_STEPS, state)
-        seconds_per_step = 60.0 / STEPS_PER_QUARTER / np.maximum(state["tempo"], LOWEST_QPM)
-        return np.maximum(bars, 0), state["step"] * seconds_per_step
+        return np.maximum(_bars_counted(state), 0), state["step"] * _seconds_per_step(state)
+
+
+def _bars_counted(state: np.ndarray) -> np.ndarray:
+    """Bars from the first bar line, float [...]: a pickup is part of none, there the count is negative."""
+    return state["bars"] + (state["step"] - state["origin"]) / _of_meter(BAR_STEPS, state)
+
+
+def _seconds_per_step(state: np.ndarray) -> np.ndarray:
+    """At each state's tempo; at the lowest where it is not known yet."""
+    return 60.0 / STEPS_PER_QUARTER / np.maximum(state["tempo"], LOWEST_QPM)
 
 
 def _of_meter(steps: np.ndarray, state: np.ndarray) -> np.ndarray:

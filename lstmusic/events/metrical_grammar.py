@@ -17,39 +17,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from lstmusic.events import metrical_limits as limits
+from lstmusic.events import metrical_masks as masks
 from lstmusic.events import metrical_vocabulary as v
 from lstmusic.events.grammar import Context, Grammar, latest, values_at
+from lstmusic.events.metrical_state import AT_PAD, DONE, ENDING, NEXT, OPEN, STATE, bar_steps, seconds_per_step, step_of
 
-# What comes next: OPEN is between groups, EVENT follows a POSITION; the others wait for the kind of their name.
-OPEN, EVENT, AT_METER, AT_KEY, AT_PITCH, AT_DURATION, AT_VELOCITY, AT_PAD, ENDING, DONE = range(10)
-NEXT = np.full(len(v.VOCABULARY.ranges), OPEN)
-NEXT[[v.BAR, v.METER, v.POSITION, v.PROGRAM, v.PITCH, v.DRUM, v.DURATION]] = (
-    *(AT_METER, AT_KEY, EVENT, AT_PITCH, AT_DURATION, AT_DURATION, AT_VELOCITY),
-)
-
-STATE = np.dtype(
-    [
-        ("slot", "i1"),
-        ("member", "i1"),  # of the group; always 0 in the flat form
-        ("bars", "<i4"),  # BARs so far
-        ("bar_start", "<i4"),  # the step of the last BAR, counted from the first
-        ("struck", "?"),  # a note began in this bar; likewise in the one before
-        ("struck_before", "?"),
-        ("position", "i1"),  # in the bar; -1: none yet
-        ("fresh", "?"),  # the id before was the POSITION, and a new one
-        ("count", "<i4"),  # notes at the position so far
-        ("tied", "?"),  # what is known of the note at hand equals the note before it at the position
-        ("meter", "i1"),  # the last id of each kind; -1: none yet
-        ("key", "i1"),
-        ("tempo", "<i2"),  # 0: none yet
-        ("program", "<i2"),
-        ("pitch", "<i2"),  # of a PITCH or a DRUM
-        ("duration", "<i2"),
-        ("velocity", "i1"),
-        ("time_s", "<f8"),  # since the music began
-        ("ends", "<i4", (v.NUM_PITCHES,)),  # the step at which each pitch has sounded; drums do not sound on
-    ]
-)
 UNKNOWN_YET = ("position", "meter", "program", "pitch", "duration", "velocity")
 LATEST = {
     "meter": v.METER,
@@ -62,21 +35,6 @@ LATEST = {
 MAX_COUNT_FEATURE = 15
 QPM_PER_FEATURE = 20
 PHRASE_BARS = 8
-
-
-def bar_steps(meter: np.ndarray) -> np.ndarray:
-    """The length of a bar of each METER; 0 where it is not known yet."""
-    return np.where(meter >= 0, v.BAR_STEPS[meter], 0)
-
-
-def seconds_per_step(tempo: np.ndarray) -> np.ndarray:
-    """Of each TEMPO; 0 where it is not known yet: until then nothing has begun."""
-    return np.where(tempo > 0, 60 / v.STEPS_PER_QUARTER / np.maximum(tempo, 1), 0)
-
-
-def step_of(state: np.ndarray) -> np.ndarray:
-    """The step at which each state stands, counted from the first bar line."""
-    return state["bar_start"] + np.maximum(state["position"], 0)
 
 
 class MetricalGrammar(Grammar):
@@ -189,96 +147,23 @@ class MetricalGrammar(Grammar):
 
     def allowed(self, state: np.ndarray) -> np.ndarray:
         state = np.asarray(state)
-        rows = state.reshape(-1)
-        mask = np.zeros((len(rows), len(v.VOCABULARY)), bool)
-        by_slot = {
-            OPEN: self._open,
-            EVENT: self._event,
-            AT_METER: lambda mask, rows, at: self._put(mask, at, v.METER, True),
-            AT_KEY: self._keys,
-            AT_PITCH: self._pitches,
-            AT_DURATION: lambda mask, rows, at: self._not_below(mask, rows, at, v.DURATION),
-            AT_VELOCITY: lambda mask, rows, at: self._not_below(mask, rows, at, v.VELOCITY),
-            AT_PAD: lambda mask, rows, at: self._put(mask, at, v.PAD, True),
-        }
-        # Only the rows that stand before a slot are looked at for it: most of the vocabulary is closed to most rows.
-        for slot, fill in by_slot.items():
-            at = np.flatnonzero(rows["slot"] == slot)
-            if len(at):
-                fill(mask, rows, at)
-        mask[:, v.EOS] |= rows["slot"] >= ENDING
-        return mask.reshape(*state.shape, len(v.VOCABULARY))
-
-    @staticmethod
-    def _put(mask: np.ndarray, at: np.ndarray, kind: int, values: np.ndarray | bool) -> None:
-        """Allow ids of one kind in the rows `at`: which of them, bool [len(at), ids of the kind]."""
-        mask[at, v.IDS[kind]] = values
-
-    def _open(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
-        """A bar, a later position, another note at this one, or the end."""
-        bars, position, struck = (rows[name][at] for name in ("bars", "position", "struck"))
-        mask[at, v.BAR] = struck | (bars != 1)  # the first bar holds a note
-        lowest = position + 1
-        if self.grouped:
-            lowest = np.maximum(position, 0)
-        else:
-            self._notes(mask, rows, at[position >= 0])
-        steps = np.arange(v.MAX_BAR)
-        inside = (steps >= lowest[:, None]) & (steps < bar_steps(rows["meter"][at])[:, None])
-        self._put(mask, at, v.POSITION, inside & (bars > 0)[:, None])
-        mask[at, v.EOS] = (position < 0) & rows["struck_before"][at]
-
-    def _event(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
-        """A change of tempo where nothing stands yet, or a note."""
-        tempo = rows["tempo"][at][:, None]
-        self._put(mask, at, v.TEMPO, rows["fresh"][at][:, None] & (np.arange(v.LOWEST_QPM, v.HIGHEST_QPM + 1) != tempo))
-        self._notes(mask, rows, at[tempo[:, 0] > 0])
-
-    def _notes(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
-        """The first ids of a note: a program not below that of the note before; in the flat form another, or a pitch."""
-        program, tied = rows["program"][at][:, None], rows["tied"][at][:, None]
-        programs = np.arange(v.DRUM_KIT + 1)
-        if self.grouped:
-            self._put(mask, at, v.PROGRAM, ~tied | (programs >= program))
-        else:
-            self._put(mask, at, v.PROGRAM, np.where(tied, programs > program, programs != program))
-            self._pitches(mask, rows, at[program[:, 0] >= 0])
-
-    def _pitches(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
-        drum = rows["program"][at] == v.DRUM_KIT
-        for kind, mine in ((v.PITCH, at[~drum]), (v.DRUM, at[drum])):
-            self._put(mask, mine, kind, self._floor(rows, mine, "pitch") <= np.arange(v.NUM_PITCHES))
-
-    def _not_below(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray, kind: int) -> None:
-        name = {v.DURATION: "duration", v.VELOCITY: "velocity"}[kind]
-        self._put(mask, at, kind, self._floor(rows, at, name) <= v.VALUE[v.IDS[kind]])
-
-    @staticmethod
-    def _floor(rows: np.ndarray, at: np.ndarray, name: str) -> np.ndarray:
-        """The lowest value [len(at), 1] that a note may have, given the one before it at its position."""
-        return np.where(rows["tied"][at], rows[name][at], 0)[:, None]
-
-    def _keys(self, mask: np.ndarray, rows: np.ndarray, at: np.ndarray) -> None:
-        self._put(mask, at, v.KEY, (rows["key"][at] == 0)[:, None] | (np.arange(v.NUM_KEYS + 1) > 0))
+        return masks.allowed(state.reshape(-1), self.grouped).reshape(*state.shape, len(v.VOCABULARY))
 
     def closing(self, state: np.ndarray) -> np.ndarray:
-        # The bar is ended as it is, after one more note where it has none; meter, key and tempo stay.
         state = np.asarray(state)
-        rows = state.reshape(-1)
-        mask = self.allowed(rows)
-        ends, between = mask[:, v.EOS].copy(), rows["slot"] == OPEN
-        bar = between & ~ends & (rows["struck"] | (rows["bars"] == 0))
-        note = between & ~ends & ~bar
-        mask[ends | bar] = False
-        mask[ends, v.EOS] = mask[bar, v.BAR] = True
-        mask[note, v.BAR] = False
-        if not self.grouped:  # where the position stands already, no other is sought
-            mask[note & (rows["position"] >= 0), v.IDS[v.POSITION]] = False
-        mask[rows["tempo"] > 0, v.IDS[v.TEMPO]] = False
-        for slot, kind, name in ((AT_METER, v.METER, "meter"), (AT_KEY, v.KEY, "key")):
-            at = np.flatnonzero((rows["slot"] == slot) & (rows[name] >= 0))
-            mask[at, v.IDS[kind]] = rows[name][at][:, None] == v.VALUE[v.IDS[kind]]
-        return mask.reshape(*state.shape, len(v.VOCABULARY))
+        return masks.closing(state.reshape(-1), self.grouped).reshape(*state.shape, len(v.VOCABULARY))
+
+    def crowd(self, state: np.ndarray) -> np.ndarray:
+        state = np.asarray(state)
+        return limits.crowd(state.reshape(-1)).reshape(*state.shape, len(v.VOCABULARY))
+
+    def within(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
+        state = np.asarray(state)
+        bars, seconds = (np.broadcast_to(amount, state.shape).reshape(-1) for amount in (bars, seconds))
+        return limits.within(state.reshape(-1), bars, seconds).reshape(*state.shape, len(v.VOCABULARY))
+
+    def steps_left(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
+        return limits.steps_left(state, bars, seconds)
 
     def features(self, state: np.ndarray) -> Context:
         sounding = state["ends"] > step_of(state)[..., None]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstmusic.events.grammar import Context, Grammar, latest, values_at
+from lstmusic.events.grammar import Context, Grammar, latest, values_at, whole_steps
 from lstmusic.events.vocabulary import Vocabulary
 
 NUM_PITCHES = 128
@@ -194,6 +194,26 @@ class PerformanceGrammar(Grammar):
         keep[..., self.ons] = (self.keys < PEDAL) & (~ends & ~offs & ~shifts)[..., None]
         keep[..., self.velocities] = (~ends & ~offs & ~shifts)[..., None]
         return mask & keep
+
+    def crowd(self, state: np.ndarray) -> np.ndarray:
+        # A VELOCITY obliges to an onset. The pedal is no note.
+        crowd = np.zeros((*state.shape, len(self.vocabulary)), np.int16)
+        notes = 1 + state["sounding"][..., :PEDAL].sum(axis=-1)[..., None]
+        crowd[..., self.ons.start : self.ons.start + PEDAL] = notes
+        crowd[..., self.velocities] = notes
+        return crowd
+
+    def within(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
+        left = self.steps_left(state, bars, seconds)
+        mask = np.ones((*state.shape, len(self.vocabulary)), bool)
+        mask[..., EOS] = np.isinf(left)
+        # A piece ends where something is let go: a silence must leave time for one more note.
+        longest = left - ~state["sounding"].any(axis=-1)
+        mask[..., self.shifts] = np.arange(1, MAX_SHIFT + 1) <= longest[..., None]
+        return mask
+
+    def steps_left(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
+        return np.broadcast_to(whole_steps(np.minimum(bars * BAR_S, seconds) * STEPS_PER_SECOND), state.shape)
 
     def features(self, state: np.ndarray) -> Context:
         since = np.where(state["onset_time"] >= 0, state["time"] - state["onset_time"], 0)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmusic.events import codec as codecs
-from lstmusic.events import melody_grammar as g
+from lstmusic.events import melody_vocabulary as v
 from lstmusic.score import midi
 from lstmusic.score.score import KEY_DTYPE, METER_DTYPE, NOTE_DTYPE, TEMPO_DTYPE, Score, Track, sorted_notes, table
 
@@ -150,7 +150,7 @@ def test_what_cannot_be_carried_is_counted():
     notes = score.notes.copy()
     notes["velocity"][1] = 90
     ids = CODEC.encode(Score(notes, score.tracks, tempi, score.meters, score.keys), losses := Counter())
-    assert written(ids).startswith(f"METER{g.METERS.index((5, 4))} KEY24 TEMPO320 POSITION0 ")
+    assert written(ids).startswith(f"METER{v.METERS.index((5, 4))} KEY24 TEMPO320 POSITION0 ")
     assert +losses == {
         "meters replaced by the one with the nearest bar": 1,
         "changes of meter or key after the end left out": 2,
@@ -262,7 +262,7 @@ def tunes(draw):
     )
     pitches = draw(st.lists(st.integers(0, 127), min_size=len(gaps), max_size=len(gaps)))
     onset = np.cumsum([gap for gap, _ in gaps]) + np.cumsum([0, *(duration for _, duration in gaps[:-1])])
-    meters = draw(st.dictionaries(st.integers(0, 9000), st.sampled_from([*g.METERS, (11, 16), (21, 32)]), max_size=4))
+    meters = draw(st.dictionaries(st.integers(0, 9000), st.sampled_from([*v.METERS, (11, 16), (21, 32)]), max_size=4))
     keys = draw(st.dictionaries(st.integers(0, 9000), st.tuples(st.integers(0, 11), st.booleans()), max_size=4))
     return Score(
         sorted_notes(table(NOTE_DTYPE, onset, [duration for _, duration in gaps], pitches, 80, 0)),
@@ -354,7 +354,7 @@ def test_walks_visit_every_pair_of_groups_and_stepwise_equals_the_whole_trajecto
             states.append(state.copy())
             CODEC.grammar.advance(state, np.array([token]))
         assert np.array_equal(CODEC.grammar.trajectory(ids)[2:], np.concatenate(states))
-        pairs |= set(pairwise(g.kinds_of(ids[6::2]).tolist()))
-    first, then = (g.NOTE, g.HOLD, g.REST, g.CHANGE), (g.NOTE, g.HOLD, g.REST, g.CHANGE, g.END)
-    never = {(g.REST, g.HOLD), (g.REST, g.END), (g.CHANGE, g.CHANGE), (g.CHANGE, g.END)}
+        pairs |= set(pairwise(v.kinds_of(ids[6::2]).tolist()))
+    first, then = (v.NOTE, v.HOLD, v.REST, v.CHANGE), (v.NOTE, v.HOLD, v.REST, v.CHANGE, v.END)
+    never = {(v.REST, v.HOLD), (v.REST, v.END), (v.CHANGE, v.CHANGE), (v.CHANGE, v.END)}
     assert pairs == {(a, b) for a in first for b in then} - never

@@ -37,12 +37,13 @@ class _Entry(NamedTuple):
 
     One that measures files has `run(files, on_progress)`, which returns the rows. One that trains has `rows(note, ...)`, a
     generator that is given its keys by name (unless they are empty) and, where it takes `data`, `open_set` and `subsets`;
-    it calls `note` with words about what it does, and its `summary(rows)` is what the screen shows at the end. Each has
-    PACKAGES.
+    it calls `note` with words about what it does, and its `summary(rows)` is what the screen shows at the end. One with a
+    picture has `draw(rows, folder)`. Each has PACKAGES.
     """
 
     takes: tuple[str, ...]
     of_files: bool = False
+    picture: bool = False
 
 
 TABLES = {
@@ -50,6 +51,8 @@ TABLES = {
     "long_lag": _Entry(("minutes", "seeds")),
     "polyphonic": _Entry(("data", "minutes", "seeds", "models")),
     "training": _Entry(()),
+    "songs": _Entry(("models", "songs")),
+    "controls": _Entry(("models", "songs"), picture=True),
 }
 
 
@@ -94,6 +97,8 @@ def _of_trainings(request: Request, table: ModuleType, console: Console) -> tupl
                 beside.write_text(json.dumps(rows, indent=1, ensure_ascii=False))
             words = "  ".join(f"{name} {_cell(value)}" for name, value in row.items())
             console.print(words, markup=False, highlight=False, soft_wrap=True)
+    if TABLES[request.config.table].picture:
+        table.draw(rows, folder)
     show(f"table={request.config.table}", table.summary(rows), console)
     return folder, {"rows": rows}
 
@@ -103,7 +108,7 @@ def _arguments(request: Request, console: Console) -> dict[str, Any]:
     config: BenchConfig = request.config
     takes = TABLES[config.table].takes
     models = config.models.split(",") if config.models else None
-    given = {"minutes": config.minutes, "seeds": config.seeds, "models": models}
+    given = {"minutes": config.minutes, "seeds": config.seeds, "models": models, "songs": config.songs}
     arguments: dict[str, Any] = {key: value for key, value in given.items() if key in takes and value is not None}
     return arguments | _sets(request, console) if "data" in takes else arguments
 

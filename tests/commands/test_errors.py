@@ -52,11 +52,12 @@ WRONG = {
     ),
     "option of another encoding": (
         ["train", "encoding=melody", "encoding.pedals=true"],
-        "encoding.pedals=true: not a key of encoding melody, expected one of its own: none",
+        "encoding.pedals=true: not a key of encoding melody, expected one of its own: encoding.conditions",
     ),
     "option of no encoding of a data set": (
         ["prepare", "data=folder", "encoding.grouped=true"],
-        "encoding.grouped=true: not a key of encoding performance, expected one of its own: encoding.pedals",
+        "encoding.grouped=true: not a key of encoding performance, expected one of its own: ",
+        "encoding.pedals, encoding.conditions",
     ),
     "encoding of another model": (
         ["train", "model=frames", "encoding=melody"],

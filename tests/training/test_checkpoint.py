@@ -9,6 +9,7 @@ import yaml
 
 from lstmusic.errors import CheckpointError, OutputError, VocabularyError
 from lstmusic.events import codec as codecs
+from lstmusic.events import conditions
 from lstmusic.training import checkpoint
 
 SIZES = {"cell": "gru", "embedding_size": 8, "hidden_size": 12, "num_layers": 1, "dropout": 0.0}
@@ -196,3 +197,29 @@ def test_a_place_that_is_a_file_is_refused(save, codec, tmp_path):
     with pytest.raises(OutputError, match="cannot be written"):
         save(tmp_path / "file" / "model", codec)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_conditions_come_back_with_the_model(save, folder):
+    """The folder says that they can be told; one without them says nothing, like those written before there were any."""
+    save(folder, codecs.build("chorale", conditions=True))
+    save(folder.with_name("plain"), codecs.build("chorale"))
+    opened, plain = checkpoint.load(folder), checkpoint.load(folder.with_name("plain"))
+    assert opened.codec.options == {"strikes": True, "conditions": True}
+    assert opened.codec.grammar.conditions
+    columns = json.loads((folder / "vocabulary.json").read_text())["features"]["columns"]
+    assert columns == plain.codec.grammar.feature_sizes | conditions.SIZES
+    assert sum(columns.values()) == len(opened.model.stack_features.weight)
+    assert plain.codec.options == {"strikes": True}
+    assert not plain.codec.grammar.conditions
+    assert (
+        "density" not in json.loads((folder.with_name("plain") / "vocabulary.json").read_text())["features"]["columns"]
+    )
+
+
+def test_a_folder_that_lost_its_conditions_is_refused(save, folder):
+    save(folder, codecs.build("chorale", conditions=True))
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    del config["encoding"]["conditions"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(VocabularyError, match=r"vocabulary\.json: not the vocabulary of encoding 'chorale'"):
+        checkpoint.load(folder)

@@ -1,14 +1,14 @@
 """A minimum of repetition: bars that follow an earlier one, where a song comes back to too little by itself.
 
-A bar is what lies between two bar lines as the grammar counts them. Two bars are the same if they share nearly all of their
-groups, each at its place. A song is drawn to the ids of its model by nats added to their logits; it may go another way.
+A bar is what lies between two bar lines as the grammar counts them. Two bars are the same if they share nearly all groups
+that strike notes, each at its place. A bar is drawn to its model by nats added to the logits of the model's ids; it may go
+another way, and the next one is drawn more strongly.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,20 +21,20 @@ BONUS_NATS = 4.0  # for the id that the model bar has at this place,
 FAILED_NATS = 1.0  # and as much more for every bar that did not come out like its model
 BARS_BACK = (4, 2)  # where a bar's model is: a phrase before, or half of one
 MEMORY_BARS = 32
-ALIKE = 0.8  # the share of groups that bars have to have in common
+ALIKE = 0.8  # the share of groups with notes that bars have to have in common
 PLACES_PER_BAR = 3840  # places are compared as whole numbers: 3840 holds every grid of ours but performance's, nearly
 
 
 @dataclass(frozen=True)
 class _Bar:
-    """A bar that has ended: its groups, each int64 [G], where they begin, and what they are at which place."""
+    """A bar that has ended: its groups, each int64 [G], where they begin, and which of them strike notes at which place."""
 
     groups: list[np.ndarray]
     begins: list[int]
     content: frozenset[tuple[int, bytes]]
 
     def like(self, other: _Bar) -> bool:
-        """Whether both are the same; an empty bar is like none."""
+        """Whether both are the same; a bar without notes is like none."""
         most = max(len(self.content), len(other.content))
         return most > 0 and len(self.content & other.content) >= ALIKE * most
 
@@ -46,7 +46,7 @@ class _Song:
     Attributes:
         place: where it stands, from its beginning; None: nothing was heard.
         begun: whether a note has been struck; what comes before without taking time is a header.
-        groups, begins, ends: of the bar at hand.
+        groups, begins, content: of the bar at hand.
         bars: those that have ended and are remembered.
         finished, repeated: how many have ended, and how many of them were like a bar before them.
         model, at: the bar that the one at hand follows, and its group that comes next; None: there is none.
@@ -57,7 +57,7 @@ class _Song:
     begun: bool = False
     groups: list[np.ndarray] = field(default_factory=list)
     begins: list[int] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)
+    content: set[tuple[int, bytes]] = field(default_factory=set)
     bars: deque[_Bar] = field(default_factory=lambda: deque(maxlen=MEMORY_BARS))
     finished: int = 0
     repeated: int = 0
@@ -67,7 +67,9 @@ class _Song:
 
     def copy(self) -> _Song:
         """One that goes on by itself."""
-        return replace(self, groups=[*self.groups], begins=[*self.begins], ends=[*self.ends], bars=self.bars.copy())
+        return replace(
+            self, groups=[*self.groups], begins=[*self.begins], content={*self.content}, bars=self.bars.copy()
+        )
 
     def hear(self, group: np.ndarray, bars: float, strikes: bool) -> bool:
         """Go on by a group, int64 [G], after which there are so many bars; whether a bar begins with the next."""
@@ -80,7 +82,8 @@ class _Song:
         if self.begun or end > begin:
             self.groups.append(group)
             self.begins.append(begin)
-            self.ends.append(end)
+        if strikes:
+            self.content.add((end, group.tobytes()))
         lines = end // PLACES_PER_BAR
         if lines == 0:
             self._follow(end)
@@ -91,22 +94,21 @@ class _Song:
         return True
 
     def _end_bar(self) -> None:
-        content = frozenset((end, group.tobytes()) for end, group in zip(self.ends, self.groups, strict=True))
-        bar = _Bar(self.groups, self.begins, content)
+        bar = _Bar(self.groups, self.begins, frozenset(self.content))
         known = any(bar.like(earlier) for earlier in self.bars)
         self.finished += 1
         self.repeated += known
         if self.model is not None and not known:
             self.nats += FAILED_NATS
         self.bars.append(bar)
-        self.groups, self.begins, self.ends, self.model, self.at = [], [], [], None, None
+        self.groups, self.begins, self.content, self.model, self.at = [], [], set(), None, None
 
     def begin_bar(self, least: float) -> None:
         """Take a model for the bar that begins, if too few of those before it repeated one."""
-        back = next((back for back in BARS_BACK if back <= len(self.bars)), None)
-        if back is None or self.repeated >= least * self.finished:
+        if self.repeated >= least * self.finished:
             return
-        self.model = self.bars[-back]
+        models = (self.bars[-back] for back in BARS_BACK if back <= len(self.bars))
+        self.model = next((bar for bar in models if bar.content), None)
         self._follow((self.place or 0) % PLACES_PER_BAR)
 
     def _follow(self, place: int) -> None:
@@ -158,16 +160,11 @@ def repeated_bars(ids: np.ndarray, grammar: Grammar) -> float:
     """The share of a song's bars that repeat an earlier one, as `Form` counts them; 0 without a whole bar.
 
     Args:
-        ids: int [N], BOS group included.
+        ids: int [N], from the BOS group to the EOS group.
     """
     song, strikes = _Song(), event_kinds(grammar.vocabulary) == PITCH
-    for group, bars in _groups(np.asarray(ids, np.int64), grammar):
-        song.hear(group, bars, bool(strikes[group].any()))
+    groups = np.asarray(ids, np.int64).reshape(-1, grammar.group_size)
+    bars = grammar.length(grammar.trajectory(groups.ravel())[:: grammar.group_size])[0]
+    for group, after in zip(groups[1:-1], bars[2:].tolist(), strict=True):
+        song.hear(group, after, bool(strikes[group].any()))
     return song.repeated / max(song.finished, 1)
-
-
-def _groups(ids: np.ndarray, grammar: Grammar) -> Iterator[tuple[np.ndarray, float]]:
-    """Each group after BOS, and how many bars there are after it."""
-    groups = ids.reshape(-1, grammar.group_size)[1:]
-    before = grammar.length(grammar.trajectory(ids)[grammar.group_size :: grammar.group_size])[0]
-    return zip(groups, [*before[1:].tolist(), float(before[-1])], strict=True)

@@ -1,7 +1,8 @@
 """Too much repetition: songs that go round in a circle.
 
-A circle is a passage that a song plays again and again, id for id, for longer than music does. Of real pieces (see the
-constants) hardly any has one.
+A circle is a passage that a song plays again and again, id for id, for longer than music does. Of real pieces few have one:
+2 of 200 tunes of the Nottingham data set as `melody` and 1 of 150 as `metrical`, 1 of 382 chorales of Jsb16thSeparated, and
+of 100 songs of POP909 none, as `metrical` or as `performance`.
 """
 
 from __future__ import annotations

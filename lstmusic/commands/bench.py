@@ -51,6 +51,7 @@ TABLES = {
     "long_lag": _Entry(("minutes", "seeds")),
     "polyphonic": _Entry(("data", "minutes", "seeds", "models")),
     "training": _Entry(()),
+    "generation": _Entry(()),
     "songs": _Entry(("models", "songs")),
     "controls": _Entry(("models", "songs"), picture=True),
 }

@@ -47,8 +47,8 @@ def test_pieces_are_drawn_evenly(taken, music, tmp_path):
     [
         (
             ["table=encodings"],
-            "table=encodings: expected one of encoding, fidelity, copies, leak, long_lag, polyphonic, training, songs, controls; "
-            "did you mean encoding?",
+            "table=encodings: expected one of encoding, fidelity, copies, leak, long_lag, polyphonic, training, "
+            "generation, songs, controls; did you mean encoding?",
         ),
         (["pieces=0"], "pieces=0: expected at least 1"),
         (["seeds=0"], "seeds=0: expected at least 1"),

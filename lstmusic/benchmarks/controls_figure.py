@@ -96,7 +96,8 @@ def _draw_pairs(axes: Axes, rows: Rows, colours: dict[str, str]) -> None:
         axes.plot(row["with"], y, "o", ms=5, color=colour)
         if row["asked"] is not None:
             axes.plot(row["asked"], y, "|", ms=9, mew=1.6, color=INK)
-    axes.set_yticks(range(len(settings)), [textwrap.fill(setting, LABEL_WIDTH, break_long_words=False) for setting in settings])
+    labels = [textwrap.fill(setting, LABEL_WIDTH, break_long_words=False) for setting in settings]
+    axes.set_yticks(range(len(settings)), labels)
     axes.set_ylim(len(settings) - 0.5, -0.5)
     axes.margins(x=0.08)
     axes.grid(axis="x", alpha=0.3)

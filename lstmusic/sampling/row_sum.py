@@ -33,7 +33,7 @@ class RowSum:
         known, features = members.shape[1], self.num_numbers - columns.shape[1]
         for values, start in ((members, 0), (columns, features)):
             stop = start + values.shape[1]
-            torch.add(values, self.first[start:stop], out=self.index[:, start:stop])
+            torch.add(values.to(self.table.device), self.first[start:stop], out=self.index[:, start:stop])
             self.counts[:, start:stop] = True
         self.counts[:, known:features] = False
         self.counts[:, self.num_numbers :] = flags

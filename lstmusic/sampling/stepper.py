@@ -40,7 +40,7 @@ class Stepper:
     and the first layer's gates, and between the look-up and the head's sum, is applied to the tables beforehand.
 
     Args:
-        model: in evaluation mode; its weights are copied.
+        model: its weights are copied or shared: a stepper lives no longer than they stay as they are.
         rows: R, how many songs. What a row is told depends on no other row.
         weights: what the matrices are held in; see `products.product`. Tables, biases, state and sums are float32.
 
@@ -58,6 +58,10 @@ class Stepper:
         self.head_input = product(model.head_input.weight, model.head_input.bias, rows, weights)
         self.head = _head(model, rows, weights)
         self.base = self.head_sum.table.new_zeros(rows, model.head_input.out_features)
+        self._advance = _captured(self._advance_now, self.device)
+        self._judge = _captured(lambda: self.head(self.head_sum.total().add_(self.base)), self.device)
+        for part in self._held():
+            part.zero_()  # making a graph has advanced it
 
     @torch.inference_mode()
     def load(self, state: State) -> None:
@@ -81,8 +85,8 @@ class Stepper:
     @torch.inference_mode()
     def choose(self, rows: Tensor) -> None:
         """Row r goes on as row rows[r] stood; int64 [R]."""
-        for held in (self.base, *(part for layer in self.layers for part in layer.parts)):
-            held.copy_(held[rows])
+        for part in self._held():
+            part.copy_(part[rows])
 
     @torch.inference_mode()
     def read(self, previous: Tensor, columns: Tensor, flags: Tensor) -> None:
@@ -92,11 +96,7 @@ class Stepper:
             previous: int64 [R, G]. columns: int64 [R, F]. flags: bool [R, M].
         """
         self.stack_sum.point(previous, columns, flags)
-        first, *others = self.layers
-        x = first.run(self.stack_sum.total())
-        for layer in others:
-            x = x + layer.run(x)
-        self.base.copy_(self.head_input(x))
+        self._advance()
 
     @torch.inference_mode()
     def logits(self, members: Tensor, columns: Tensor, flags: Tensor) -> Tensor:
@@ -106,19 +106,50 @@ class Stepper:
             members: int64 [R, g], the group's ids so far. columns: int64 [R, F]. flags: bool [R, M].
         """
         self.head_sum.point(members, columns, flags)
-        return self.head(self.head_sum.total().add_(self.base))
+        return self._judge()
+
+    def _advance_now(self) -> Tensor:
+        first, *others = self.layers
+        x = first.run(self.stack_sum.total())
+        for layer in others:
+            x = x + layer.run(x)
+        return self.base.copy_(self.head_input(x))
+
+    def _held(self) -> list[Tensor]:
+        """All that a song leaves behind: what the head reads of the stack's last output, and the state."""
+        return [self.base, *(part for layer in self.layers for part in layer.parts)]
 
     def _parts(self) -> list[tuple[Tensor, ...]]:
         """For each part of the state its buffers, layer by layer."""
         return list(zip(*(layer.parts for layer in self.layers), strict=True))
 
 
+def _captured(work: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:
+    """The work; on a GPU its kernels as one graph, which is launched at once. What it returns is overwritten each time."""
+    if device.type != "cuda":
+        return work
+    aside = torch.cuda.Stream(device)
+    aside.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(aside):
+        work()  # what libraries do at their first call is no part of the graph
+    torch.cuda.current_stream(device).wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        result = work()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return result
+
+    return replay
+
+
 def _offsets(model: RecurrentLanguageModel, members: int) -> tuple[Tensor, int]:
     """The first row of each member's ids and of each feature in a table, and how many flags follow."""
-    num_ids, bag = model.embedding.num_embeddings, model.stack_features
+    num_ids = model.embedding.num_embeddings
     ids = num_ids * torch.arange(members, device=model.device)
-    features = model.feature_offsets + num_ids * members if bag.num_embeddings else ids[:0]
-    return torch.cat([ids, features]), model.stack_flags.in_features if model.stack_flags is not None else 0
+    first = torch.cat([ids, num_ids * members + model.feature_offsets])
+    return first, model.stack_flags.in_features if model.stack_flags is not None else 0
 
 
 def _table(projected: list[Tensor], features: nn.EmbeddingBag, flags: nn.Linear | None) -> Tensor:
@@ -160,7 +191,7 @@ class FrameStepper:
     def __init__(self, model: FrameModel, rows: int) -> None:
         self.model, self.rows, self.device = model, rows, model.device
         self.carried = model.initial_state(rows)
-        self.hidden = self.carried[0][0]
+        self.hidden = self.carried[0][0]  # of the right shape; nothing is asked before the first `read`
 
     def load(self, state: State) -> None:
         """Go on from a state of the model; one row is copied to all."""

@@ -61,6 +61,16 @@ def test_what_a_training_leaves(encoding, request, report_of):
     assert not list(folder.rglob("*.part"))
 
 
+@pytest.mark.parametrize("encoding", ["melody", "metrical"])
+def test_a_model_that_is_told_conditions(train, encoding):
+    """It trains, writes its samples and says in its folder what it can be asked for."""
+    folder = train(f"encoding={encoding}", "encoding.conditions=true", "trainer.max_steps=2")
+    assert yaml.safe_load((folder / "model/config.yaml").read_text())["encoding"]["conditions"] is True
+    columns = json.loads((folder / "model/vocabulary.json").read_text())["features"]["columns"]
+    assert (columns["density"], columns["pitch_class_11"]) == (17, 9)
+    assert list((folder / "samples").glob("step-*/song-001.mid"))
+
+
 def test_the_figures_in_the_folder_agree(chorale_run, report_of):
     results = report_of(chorale_run)["results"]
     facts = yaml.safe_load((chorale_run / "model" / "config.yaml").read_text())

@@ -82,20 +82,27 @@ def arguments_of(config: GenerateConfig) -> dict[str, Any]:
     }
 
 
-def asked(config: GenerateConfig) -> dict[str, str]:
-    """The keys that say how songs are to be written and are not the default, with their values as they are typed."""
+def asked(config: GenerateConfig, rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The keys that say how songs are to be written and are not the default, with their values as they are typed.
+
+    Args:
+        rows: of the songs; they know which temperature `auto` came to.
+    """
     values, usual = asdict(config), asdict(GenerateConfig())
     keys = ("temperature", "greedy", "weights", "primer", "primer_in_output")
     changed = {key: values[key] for key in keys if values[key] != usual[key]}
     for section in ("sampling", "control", "repetition", "length"):
         inside = values[section].items()
         changed |= {f"{section}.{key}": value for key, value in inside if value != usual[section][key]}
+    if values["temperature"] == "auto":
+        changed["temperature"] = f"auto ({rows[0]['temperature']:g})"
     return {key: f"{value:g}" if isinstance(value, float) else str(value) for key, value in changed.items()}
 
 
 def _show(console: Console, folder: Path, rows: list[dict[str, Any]], config: GenerateConfig) -> None:
     """One line for what was asked, one for each song, and what is to be known of all."""
-    lines = [f"asked: {' '.join(f'{key}={value}' for key, value in asked(config).items())}"] if asked(config) else []
+    typed = [f"{key}={value}" for key, value in asked(config, rows).items()]
+    lines = [f"asked: {' '.join(typed)}"] if typed else []
     for row in rows:
         line = (
             f"{folder / row['files']['mid']}  {row['bars']} bars  {row['seconds']:.1f} s  {row['notes']} notes  "
@@ -160,13 +167,14 @@ def _page(folder: Path, songs: list[Song], rows: list[dict[str, Any]], config: G
         cards.append(PageSong(row["name"], song.score, row["files"], facts, **told))
     length = f"{config.length.bars:g} bars" if config.length.bars else ""
     length = length or (f"{config.length.seconds:g} s" if config.length.seconds else "until the model ends")
+    changed = asked(config, rows)
     settings = {
         "checkpoint": config.checkpoint,
-        "temperature": "greedy" if config.greedy else config.temperature,
+        "temperature": "greedy" if config.greedy else changed.get("temperature", config.temperature),
         "seed": config.seed,
         "length": length,
         "primer": Path(config.primer).name if config.primer else "none",
     }
     shown = {*settings, "greedy", "length.bars", "length.seconds"}
-    settings |= {key: value for key, value in asked(config).items() if key not in shown}
+    settings |= {key: value for key, value in changed.items() if key not in shown}
     return write_page(folder, cards, title=f"{config.songs} songs by {Path(config.checkpoint).name}", settings=settings)

@@ -10,7 +10,7 @@ from rich.console import Console
 from lstmusic import music_model, reproduction
 from lstmusic.commands import output
 from lstmusic.config import Request
-from lstmusic.errors import CheckpointError, ConfigError, ReproductionError
+from lstmusic.errors import ConfigError, ReproductionError, RequestError
 from lstmusic.music_model import MusicModel
 from lstmusic.schema import ReproduceConfig
 from lstmusic.score import Score, midi
@@ -25,8 +25,11 @@ def run(request: Request) -> dict[str, Any]:
     models: dict[str, MusicModel] = {}
     for path, facts in songs.items():
         name = config.checkpoint or facts["checkpoint"]
-        models[name] = models.get(name) or _load(name, path)
-        reproduction.check_model(facts, models[name])
+        try:
+            models[name] = models.get(name) or music_model.load(name)
+            reproduction.check_model(facts, models[name])
+        except RequestError as error:
+            raise type(error)(f"song={path}: {error}; where its model lies now is for checkpoint= to say") from error
     folder = output.open_folder(request)
     rows, told = [], ""
     for path, facts in songs.items():
@@ -62,13 +65,6 @@ def _files(song: str | None) -> list[Path]:
     if not found:
         raise ConfigError(f"song={song}: no MIDI file in this folder, expected those that lstmusic generate wrote")
     return found
-
-
-def _load(name: str, path: Path) -> MusicModel:
-    try:
-        return music_model.load(name)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error} (which wrote song={path}; if it moved, checkpoint= says where)") from error
 
 
 def _words(facts: dict[str, Any]) -> str:

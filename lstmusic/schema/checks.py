@@ -23,9 +23,11 @@ def check_jobs(jobs: int) -> None:
 
 
 def is_list_of(kind: type[int] | type[float], value: object, size: int) -> bool:
-    """Whether a value is a list of so many numbers; whole ones are floats too, truth values are not numbers."""
+    """Whether a value is a list of so many finite numbers; whole ones are floats too, truth values are not numbers."""
     kinds = (int,) if kind is int else (int, float)
-    return isinstance(value, list) and len(value) == size and all(type(inside) in kinds for inside in value)
+    if not isinstance(value, list) or len(value) != size:
+        return False
+    return all(type(inside) in kinds and math.isfinite(inside) for inside in value)
 
 
 def one_of(key: str, value: str, choices: tuple[str, ...] | list[str]) -> None:

@@ -22,6 +22,55 @@ WRONG = {
     "section": (["generate", "render=false"], "render=False: expected one of its keys: render.wav"),
     "negative temperature": (["generate", "temperature=-1"], "temperature=-1.0: expected a positive number"),
     "zero temperature": (["generate", "temperature=0"], "temperature=0.0: expected a positive number", "greedy=true"),
+    "word for a temperature": (
+        ["generate", "temperature=cold"],
+        "temperature=cold: expected a number, auto, or a curve of bars and temperatures, [[0,0.8],[8,1.2]]",
+    ),
+    "no temperature": (["generate", "temperature="], "temperature=: expected a number, auto"),
+    "truth for a temperature": (["generate", "temperature=true"], "temperature=True: expected a number, auto"),
+    "curve without pairs": (
+        ["generate", "temperature=[0,1]"],
+        "temperature=[0, 1]: expected a number, auto, or a curve",
+    ),
+    "torn curve": (["generate", "temperature=[[0,1],[8"], "temperature=[[0,1],[8: expected a number, auto, or a curve"),
+    "curve of nothing": (["generate", "temperature=[]"], "temperature=[]: expected a number, auto, or a curve"),
+    "curve that falls": (["generate", "temperature=[[8,1],[0,1]]"], "temperature=[[8.0, 1.0], [0.0, 1.0]]", "rise"),
+    "curve below zero": (["generate", "temperature=[[0,1],[8,-1]]"], "temperature=-1.0: expected a positive number"),
+    "curve at no bar": (["generate", "temperature=[[nan,1]]"], "temperature=[[nan, 1]]: expected a number, auto, or"),
+    "temperature of pitches": (
+        ["generate", "sampling.pitch_temperature=0"],
+        "sampling.pitch_temperature=0.0: expected a positive number",
+    ),
+    "key in music": (["generate", "control.key=H"], "control.key=H: expected a key such as C, a (A minor)"),
+    "key in brackets": (["generate", "control.key=[0,2]"], "control.key=[0, 2]: expected text, without brackets"),
+    "weight of no key": (["generate", "control.key_weight=2"], "control.key_weight=2.0: expected control.key with it"),
+    "range of one": (["generate", "control.range=60"], "control.range=60: expected MIDI pitches, [48,84], or"),
+    "range of words": (["generate", "control.range=[C4,C5]"], "control.range=['C4', 'C5']: expected MIDI pitches"),
+    "range of fractions": (["generate", "control.range=[48.5,60]"], "control.range=[48.5, 60]: expected MIDI pitches"),
+    "range of no voice": (["generate", "control.range={}"], "control.range={}: expected MIDI pitches"),
+    "range that the shell cut": (
+        ["generate", "control.range=Soprano:[60", "control.range=79]"],
+        "control.range=79]: expected MIDI pitches, [48,84], or for some voices, in quotes, '{Soprano:[60,79]",
+    ),
+    "range upside down": (["generate", "control.range=[84,48]"], "control.range", "=[84, 48]: expected the lowest"),
+    "range of a voice": (
+        ["generate", "control.range={Alto:[50,200]}"],
+        "control.range.Alto=[50, 200]: expected the lowest and the highest of MIDI's pitches 0 to 127",
+    ),
+    "no notes at a time": (["generate", "control.polyphony=0"], "control.polyphony=0: expected 1 or more"),
+    "half a note at a time": (["generate", "control.polyphony=1.5"], "control.polyphony=1.5: expected integer"),
+    "density": (["generate", "control.density=0"], "control.density=0.0: expected notes per bar, above 0"),
+    "few pitch classes": (["generate", "control.pitch_classes=[1,2]"], "control.pitch_classes=[1.0, 2.0]: expected 12"),
+    "pitch classes without brackets": (
+        ["generate", "control.pitch_classes=1,2"],
+        "control.pitch_classes=1,2: expected a list",
+    ),
+    "pitch class in words": (["generate", "control.pitch_classes=[C]"], "control.pitch_classes[0]=C: expected float"),
+    "guidance": (["generate", "control.guidance=-1"], "control.guidance=-1.0: expected 0 or more"),
+    "repetition": (["generate", "repetition.least=2"], "repetition.least=2.0: expected 0 (off) to 1"),
+    "cadence": (["generate", "length.cadence=7"], "length.cadence=7: expected true or false"),
+    "weights": (["generate", "weights=int4"], "weights=int4: expected one of float32, float16, int8"),
+    "controls": (["generate", "control=3"], "control=3: expected one of its keys: control.key, control.key_weight"),
     "top_p": (["generate", "sampling.top_p=2"], "sampling.top_p=2.0: expected 0 < top_p <= 1"),
     "songs": (["generate", "songs=0"], "songs=0: expected at least 1"),
     "bars": (["generate", "length.bars=-2"], "length.bars=-2.0: expected a positive number"),
@@ -225,6 +274,15 @@ def test_a_wrong_first_model_is_refused_before_the_corpus_is_read(refused, chora
     assert "model.embedding_size=256 (expected 8)" in line
     assert "no usable piece among 1 files" in refused(*asked)
     assert not (tmp_path / "run" / "model").exists()
+
+
+def test_a_control_that_the_model_cannot_follow(refused, chorale_run, performance_run, tmp_path):
+    where = f"hydra.run.dir={tmp_path}/o"
+    line = refused("generate", f"checkpoint={chorale_run}", "control.density=4", where)
+    assert "control.density: the model was trained without conditions, expected" in line
+    line = refused("generate", f"checkpoint={performance_run}", "control.range={Soprano:[60,79]}", where)
+    assert "control.range.Soprano: this encoding has no such voice, expected one of all" in line
+    assert not (tmp_path / "o").exists()
 
 
 def test_an_output_folder_that_cannot_be_made(refused, chorale_run, tmp_path):

@@ -1,6 +1,8 @@
 """`lstmusic generate`: songs, their files and report; seeds, primers, sweeps."""
 
+import inspect
 import json
+import re
 import subprocess
 import sys
 
@@ -9,9 +11,12 @@ import pytest
 import soundfile
 
 import lstmusic
-from lstmusic import music_model
+from lstmusic import config, music_model
 from lstmusic.cli import main
+from lstmusic.commands.generate import arguments_of
+from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.sampler import Sampled
+from lstmusic.sampling.settings import Repetition
 from lstmusic.score import Score
 
 BARE = ("render.wav=false", "render.png=false", "render.page=false")
@@ -42,7 +47,7 @@ def test_what_it_leaves(generate):
     folder, report = generate("here", "songs=2", "length.bars=1", "temperature=0.8", "render.musicxml=true")
     assert report["command"] == "generate"
     assert report["asked"]["temperature"] == 0.8
-    assert report["asked"]["length"] == {"bars": 1, "seconds": None}
+    assert report["asked"]["length"] == {"bars": 1, "seconds": None, "cadence": True}
     assert report["tokens_per_second"] > 0
     assert len(report["songs"]) == 2
     for i, song in enumerate(report["songs"], 1):
@@ -66,7 +71,7 @@ def test_the_song_says_where_it_comes_from(generate):
     texts = [text for _, text in Score.read(folder / "song-001.mid").texts if text.startswith("{")]
     provenance = json.loads(texts[0])
     assert provenance["seed"] == 5
-    assert provenance["temperature"] == 1.0
+    assert provenance["sampling"]["temperature"] == 1.0
     assert provenance["model_sha256"] == report["model_sha256"]
     assert provenance["lstmusic"] == lstmusic.__version__
 
@@ -99,6 +104,94 @@ def test_a_song_does_not_depend_on_how_many_there_are(generate):
     few, _ = generate("few", "songs=1", "length.bars=1", *BARE)
     many, _ = generate("many", "songs=5", "length.bars=1", *BARE)
     assert notes_of(few / "song-001.mid").tobytes() == notes_of(many / "song-001.mid").tobytes()
+
+
+STEERED = {
+    "temperature=[[0,0.8],[8,1.2]]": {"temperature": ((0.0, 0.8), (8.0, 1.2))},
+    "temperature=[[0,1]]": {"temperature": ((0.0, 1.0),)},
+    "temperature=auto": {"temperature": "auto"},
+    "temperature=2": {"temperature": 2.0},
+    "sampling.pitch_temperature=0.5": {"pitch_temperature": 0.5},
+    "sampling.velocity_temperature=2": {"velocity_temperature": 2.0},
+    "control.range=[48,84]": {"controls": Controls(ranges={"all": (48, 84)})},
+    "control.range={Soprano:[60,79],Bass:[40,60]}": {
+        "controls": Controls(ranges={"Soprano": (60, 79), "Bass": (40, 60)})
+    },
+    "control.pitch_classes=[4,0,2,0,3,1,0,3,0,2,0,1]": {
+        "controls": Controls(pitch_classes=(4.0, 0.0, 2.0, 0.0, 3.0, 1.0, 0.0, 3.0, 0.0, 2.0, 0.0, 1.0))
+    },
+    "control.key=F# minor": {"controls": Controls(key="F# minor")},
+    "control.key=0,2,4,7,9": {"controls": Controls(key="0,2,4,7,9")},
+    "control.key=a": {"controls": Controls(key="a")},
+    "control.polyphony=3": {"controls": Controls(polyphony=3)},
+    "control.density=7.5": {"controls": Controls(density=7.5)},
+    "repetition.least=0.3": {"repetition": Repetition(least=0.3)},
+    "repetition.break_loops=false": {"repetition": Repetition(break_loops=False)},
+    "length.cadence=false": {"cadence": False},
+    "weights=int8": {"weights": "int8"},
+    "greedy=true": {"greedy": True},
+    "control.range=": {},
+    "control.key=null": {},
+}
+
+
+@pytest.mark.parametrize("override", STEERED)
+def test_what_is_typed_is_what_the_library_is_asked(override):
+    usual = arguments_of(config.compose("generate", []).config)
+    asked = arguments_of(config.compose("generate", [override]).config)
+    assert asked == usual | STEERED[override]
+    named = set(inspect.signature(music_model.MusicModel.generate).parameters)
+    assert set(asked) <= named - {"self", "songs", "seed", "primer"}
+
+
+def test_defaults_are_those_of_the_library():
+    usual = arguments_of(config.compose("generate", []).config)
+    parameters = inspect.signature(music_model.MusicModel.generate).parameters
+    unlike = {name: value for name, value in usual.items() if value != parameters[name].default}
+    assert unlike == {"controls": Controls(), "repetition": Repetition()}
+
+
+def test_what_was_asked_is_printed_and_on_the_page(generate, capsys):
+    steered = ("temperature=[[0,0.8],[1,1.2]]", "control.key=C", "control.range=[40,80]", "length.bars=1", "songs=1")
+    folder, report = generate("here", *steered, "render.wav=false", "render.png=false")
+    line = "asked: temperature=[[0, 0.8], [1, 1.2]] control.key=C control.range=[40, 80] length.bars=1"
+    assert line in capsys.readouterr().out.splitlines()
+    page = json.loads(re.search(r'"settings":(\[\[.*?\]\]),"songs"', (folder / "index.html").read_text())[1])
+    assert [key for key, _ in page] == [
+        *("checkpoint", "temperature", "seed", "length", "primer", "control.key", "control.range")
+    ]
+    assert dict(page)["length"] == "1 bars"
+    assert report["asked"]["temperature"] == [[0, 0.8], [1, 1.2]]
+    pitches = notes_of(folder / "song-001.mid")["pitch"]
+    assert set(pitches % 12) <= {0, 2, 4, 5, 7, 9, 11}
+    assert 40 <= pitches.min() <= pitches.max() <= 80
+
+
+def test_defaults_are_not_told(generate, capsys):
+    generate("here", "songs=1", "length.bars=1", *BARE)
+    assert "asked: length.bars=1" in capsys.readouterr().out.splitlines()
+
+
+def test_what_is_out_of_the_ordinary_is_told(generate, monkeypatch, capsys):
+    def write(self, *arguments, **options):
+        (song,) = whole(self, *arguments, **options)
+        song.report.update(loops=0.25, overruled=3, closed_at_limit=True)
+        return [song]
+
+    whole = music_model.MusicModel.generate
+    monkeypatch.setattr(music_model.MusicModel, "generate", write)
+    folder, _ = generate("here", "songs=1", "length.bars=1", "render.wav=false", "render.png=false")
+    line = next(line for line in capsys.readouterr().out.splitlines() if "song-001.mid" in line)
+    told = ["closed at the limit", "in loops: 25%", "controls gave way to the grammar 3 times"]
+    assert line.split("  ")[-3:] == told
+    assert ", ".join(told) in (folder / "index.html").read_text()
+
+
+def test_a_sweep_over_temperatures_of_every_form(chorale_run, tmp_path, report_of):
+    places = (f"checkpoint={chorale_run}", f"hydra.sweep.dir={tmp_path}/sweep")
+    assert main(["generate", *places, "songs=1", "length.bars=1", *BARE, "-m", "temperature=0.9,[[0,0.8],[1,1]]"]) == 0
+    asked = [report_of(tmp_path / "sweep" / k)["asked"]["temperature"] for k in "01"]
+    assert asked == [0.9, [[0, 0.8], [1, 1]]]
 
 
 def test_songs_begin_with_the_primer_and_go_on(generate, run_of_each_encoding, music):

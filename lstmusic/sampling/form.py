@@ -104,8 +104,8 @@ class _Song:
         self.groups, self.begins, self.content, self.model, self.at = [], [], set(), None, None
 
     def begin_bar(self, least: float) -> None:
-        """Take a model for the bar that begins, if too few of those before it repeated one."""
-        if self.repeated >= least * self.finished:
+        """Take a model for the bar that begins, if without its repeating one there would be too few that do."""
+        if self.repeated >= least * (self.finished + 1):
             return
         models = (self.bars[-back] for back in BARS_BACK if back <= len(self.bars))
         self.model = next((bar for bar in models if bar.content), None)

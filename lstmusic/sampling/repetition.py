@@ -13,8 +13,8 @@ MOST_GROUPS = 128  # of the longest circle that is looked for
 ROUNDS, SHORT_GROUPS = 4, 16  # so few groups so many times in a row are a circle,
 LONG_ROUNDS = 5  # more of them once more: dances play a strain four times
 LEAST_GROUPS = 32  # and all rounds together last so long: a chord may be held, a note repeated
-HEAT, MOST_HEAT = 1.3, 3.0  # the temperature is multiplied by this for every round too many, up to that
-LEAST_ROUND = 8  # a round shorter than this counts with those that follow it
+HEAT, MOST_HEAT = 1.3, 3.0  # before its last round the temperature is multiplied by this, again and again up to that
+HEAT_GROUPS = 4  # once in so many groups
 PRIME = 0x9E3779B97F4A7C15 - 2**64  # odd: multiplying by it loses nothing of 64 bits
 
 
@@ -26,26 +26,31 @@ def group_hashes(groups: np.ndarray) -> np.ndarray:
     return hashes & np.iinfo(np.int64).max
 
 
-def _needed(most_groups: int) -> np.ndarray:
-    """For a circle of 1, 2, ... most_groups groups: how many groups in a row have to equal those one round before."""
+def _thresholds(most_groups: int) -> tuple[np.ndarray, np.ndarray]:
+    """How many groups in a row have to equal those one round before, for rounds of 1, 2, ... most_groups groups.
+
+    Returns:
+        For a circle that is complete, and for one that lacks its last round.
+    """
     length = np.arange(1, most_groups + 1)
     rounds = np.where(length <= SHORT_GROUPS, ROUNDS, LONG_ROUNDS)
-    return np.maximum(rounds * length, LEAST_GROUPS) - length
+    whole = np.maximum(rounds * length, LEAST_GROUPS)
+    return whole - length, whole * (rounds - 1) // rounds - length
 
 
 class LoopWatch:
-    """Whether songs go round in a circle: up to `most_groups` groups again and again (see `_needed`).
+    """Whether songs are about to go round in a circle: the heat begins a round before it is one, so that few become one.
 
-    For every song and every length of a round it counts how many groups in a row equal the one that is a round before.
+    For every song and every length of a round, up to `most_groups`, it counts how many groups in a row equal the one that
+    is a round before.
     """
 
     def __init__(self, songs: int, most_groups: int = MOST_GROUPS) -> None:
         self._past = np.full((songs, 2 * most_groups), -1, np.int64)  # a ring, twice: its latest part lies in a row
         self._runs = np.zeros((songs, most_groups), np.int64)  # by length of the round, the longest first
         self._next, self._most = 0, most_groups
-        self._needed = _needed(most_groups)[::-1]
+        self._warning = _thresholds(most_groups)[1][::-1]
         self._factor = np.ones(songs)
-        self._round = np.maximum(np.arange(most_groups, 0, -1), LEAST_ROUND)
 
     def hear(self, groups: np.ndarray) -> None:
         """Go on by one group per song, int [B, G]."""
@@ -57,15 +62,12 @@ class LoopWatch:
         self._factor = self._heat()
 
     def factor(self) -> np.ndarray:
-        """What to multiply the temperature by, float64 [B]: 1, and more with every further round of a circle."""
+        """What to multiply the temperature by, float64 [B]: 1, and more the longer a song goes round."""
         return self._factor
 
     def _heat(self) -> np.ndarray:
-        extra = self._runs - self._needed
-        if extra.max() < 0:
-            return np.ones(len(extra))
-        rounds = np.where(extra >= 0, 1 + extra // self._round, 0).max(axis=1)
-        return np.minimum(HEAT**rounds, MOST_HEAT)
+        beyond = (self._runs - self._warning).max(axis=1)
+        return np.where(beyond < 0, 1.0, np.minimum(HEAT ** (1 + beyond // HEAT_GROUPS), MOST_HEAT))
 
     def choose(self, rows: np.ndarray) -> None:
         """Song r goes on as song rows[r] stood."""
@@ -73,10 +75,10 @@ class LoopWatch:
 
 
 def loop_share(groups: np.ndarray, most_groups: int = MOST_GROUPS) -> float:
-    """The share of a song's groups, int [N, G], that are part of a circle as `LoopWatch` knows it."""
+    """The share of a song's groups, int [N, G], that are part of a circle."""
     hashes = group_hashes(np.asarray(groups, np.int64))
     inside = np.zeros(len(hashes) + 1, np.int64)
-    for back, needed in enumerate(_needed(most_groups), start=1):
+    for back, needed in enumerate(_thresholds(most_groups)[0], start=1):
         same = np.concatenate([[False], hashes[back:] == hashes[:-back], [False]])
         first, after = np.flatnonzero(same[1:] & ~same[:-1]), np.flatnonzero(same[:-1] & ~same[1:])
         long = after - first >= needed

@@ -22,12 +22,15 @@ How = dict[str, Any]
 
 BARS, MANY_BARS = 8, 16
 KIND_FACTORS = (0.5, 2.0)
+LEAST_CHOICES = 3  # a chorale's only events in time are HOLD and REST: its rhythm is when to strike
 C_MAJOR = (0, 2, 4, 5, 7, 9, 11)
 RANGES = {"Soprano": (67, 76), "Bass": (43, 52)}  # MIDI pitches: G4 to E5 and G2 to E3
 ANY_RANGE = (60, 79)  # C4 to G5, where an encoding names no voices
 LIMITS = (3, 2, 1)
-DENSITIES = (4, 8, 16, 32)  # notes per bar
-DENSITIES_OF = {"melody": (2, 4, 8, 16)}
+# Notes per bar, of 2 s in `performance`: from the thinnest to the densest that is common in the data sets of each encoding;
+# a model knows nothing of densities that it was never told
+DENSITIES = {"melody": (3, 4, 6, 8), "metrical": (4, 8, 16, 32)}
+OTHER_DENSITIES = (8, 12, 16, 24)
 GUIDANCES = (1.0, 2.0, 4.0)
 HISTOGRAMS = {
     "C major pentatonic": (1, 0, 1, 0, 1, 0, 0, 1, 0, 1, 0, 0),
@@ -99,7 +102,7 @@ def _kinds(codec: Codec) -> list[Case]:
     ]
     found = []
     for kind, name, words, measure in kinds:
-        for factor in KIND_FACTORS if (present == kind).any() else ():
+        for factor in KIND_FACTORS if (present == kind).sum() >= LEAST_CHOICES else ():
             setting, how = f"sampling.{name}_temperature={factor:g}", {f"{name}_temperature": factor, **base}
             found.append(Case("temperature by kind", setting, words, mean(measure), how, base))
     return found
@@ -160,7 +163,7 @@ def _most_at_once(songs: list[Song]) -> float:
 def _density(codec: Codec) -> list[Case]:
     base, of, found = _base(codec, BARS), mean(measures.notes_per_bar), []
     for guidance in GUIDANCES:
-        for density in DENSITIES_OF.get(codec.name, DENSITIES):
+        for density in DENSITIES.get(codec.name, OTHER_DENSITIES):
             how = {"controls": Controls(density=density, guidance=guidance), **base}
             setting = f"control.density={density} control.guidance={guidance:g}"
             found.append(Case("density", setting, "notes per bar", of, how, base, density))

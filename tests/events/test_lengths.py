@@ -211,3 +211,11 @@ def test_the_last_step_of_a_chorale_sounds():
     assert fitting(codec, bass, "HOLD", bars=1 / 16) == {0}
     assert fitting(codec, bass, "REST", bars=1 / 16) == set()
     assert fitting(codec, bass, "REST", bars=2 / 16) == {0}
+
+
+def test_the_last_key_of_frames_without_a_note_is_struck():
+    codec = codecs.build("frames")
+    silence = [("FIRST", 0)] * 87
+    assert fitting(codec, silence, "FIRST", bars=1 / 8) == {1}
+    assert fitting(codec, silence, "FIRST", bars=2 / 8) == {0, 1}
+    assert fitting(codec, [("FIRST", 1), *silence[1:]], "FIRST", bars=1 / 8) == {0, 1}

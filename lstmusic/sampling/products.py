@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from lstmusic.errors import ConfigError
 
-WEIGHTS = ("float32", "float16", "int8")  # no bfloat16: float16 is as fast and eight times as exact
+WEIGHTS = ("float32", "float16", "int8")  # no bfloat16: float16 takes as much room and rounds eight times as finely
 INT8_BLOCK = 32  # columns that the kernel reads at once; it looks no further than that where a row ends
 
 Product = Callable[[Tensor], Tensor]

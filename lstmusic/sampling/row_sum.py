@@ -12,16 +12,18 @@ class RowSum:
     Args:
         table: float32 [N, K], the rows of the ids of each member of a group, then of the features, then of the flags.
         first: int64 [G + F], where in the table each member's and each feature's rows begin.
+        members: G, how many of these are members.
         num_flags: M, the last rows of the table.
         rows: R, how many songs.
     """
 
-    def __init__(self, table: Tensor, first: Tensor, num_flags: int, rows: int) -> None:
-        self.table, self.first, self.num_numbers = table, first, len(first)
+    def __init__(self, table: Tensor, first: Tensor, members: int, num_flags: int, rows: int) -> None:
+        self.table, self.first, self.members, self.known = table, first, members, 0
         width = len(first) + num_flags
         self.index = first.new_zeros(rows, width)
         self.index[:, len(first) :] = torch.arange(len(table) - num_flags, len(table), device=table.device)
         self.counts = torch.zeros(rows, width, dtype=torch.bool, device=table.device)
+        self.counts[:, members : len(first)] = True
         self.begin = first.new_zeros(rows)
 
     def point(self, members: Tensor, columns: Tensor, flags: Tensor) -> None:
@@ -30,13 +32,14 @@ class RowSum:
         Args:
             members: int64 [R, g], as many of the group's ids as are known. columns: int64 [R, F]. flags: bool [R, M].
         """
-        known, features = members.shape[1], self.num_numbers - columns.shape[1]
-        for values, start in ((members, 0), (columns, features)):
-            stop = start + values.shape[1]
-            torch.add(values.to(self.table.device), self.first[start:stop], out=self.index[:, start:stop])
-            self.counts[:, start:stop] = True
-        self.counts[:, known:features] = False
-        self.counts[:, self.num_numbers :] = flags
+        known, numbers = members.shape[1], len(self.first)
+        for values, start in ((members, 0), (columns, self.members)):
+            place = slice(start, start + values.shape[1])
+            torch.add(values.to(self.table.device), self.first[place], out=self.index[:, place])
+        if known != self.known:
+            self.counts[:, :known], self.counts[:, known : self.members] = True, False
+            self.known = known
+        self.counts[:, numbers:] = flags
 
     def total(self) -> Tensor:
         """The sums, float32 [R, K], a new tensor."""

@@ -15,9 +15,9 @@ from lstmusic.models.frame_model import FrameModel
 from lstmusic.models.language_model import RecurrentLanguageModel
 from lstmusic.models.model import Model
 from lstmusic.models.stack import State
-from lstmusic.sampling.products import product
+from lstmusic.sampling.products import Product, product
 from lstmusic.sampling.row_sum import RowSum
-from lstmusic.sampling.step_layers import from_input, step_layer
+from lstmusic.sampling.step_layers import StepLayer, from_input, step_layer
 
 
 def build(model: Model, rows: int, weights: str = "float32") -> Stepper | FrameStepper:
@@ -53,26 +53,23 @@ class Stepper:
         self.rows, self.device = rows, model.device
         layers = cast("list[Layer]", list(model.layers))
         self.layers = [step_layer(layer, rows, weights, first=not k) for k, layer in enumerate(layers)]
-        self.stack_sum = RowSum(from_input(layers[0], _stack_table(model)), *_offsets(model, model.group_size), rows)
-        self.head_sum = RowSum(_head_table(model), *_offsets(model, model.group_size - 1), rows)
-        self.head_input = product(model.head_input.weight, model.head_input.bias, rows, weights)
-        self.head = _head(model, rows, weights)
+        self.stack_sum = _row_sum(model, from_input(layers[0], _stack_table(model)), model.group_size, rows)
+        self.head_sum = _row_sum(model, _head_table(model), model.group_size - 1, rows)
+        head_input = product(model.head_input.weight, model.head_input.bias, rows, weights)
         self.base = self.head_sum.table.new_zeros(rows, model.head_input.out_features)
-        self._advance = _captured(self._advance_now, self.device)
-        self._judge = _captured(lambda: self.head(self.head_sum.total().add_(self.base)), self.device)
+        self._advance = _captured(_stack(self.stack_sum, self.layers, head_input, self.base), self.device)
+        self._judge = _captured(_head(self.head_sum, self.base, model, weights), self.device)
         for part in self._held():
             part.zero_()  # making a graph has advanced it
 
     @torch.inference_mode()
     def load(self, state: State) -> None:
         """Go on from a state of the model, each float [L, 1 or R, H]; one row is copied to all."""
-        shape = len(self.layers), self.rows, self.layers[0].parts[0].shape[1]
-        if len(state) != len(self.layers[0].parts) or any(
-            part.shape not in (shape, (shape[0], 1, shape[2])) for part in state
-        ):
-            raise StateShapeError(
-                f"state {[tuple(part.shape) for part in state]}: expected {shape}, or one row, per part"
-            )
+        num_layers, size, num_parts = len(self.layers), self.layers[0].parts[0].shape[1], len(self.layers[0].parts)
+        found = [tuple(part.shape) for part in state]
+        if not any(found == [(num_layers, songs, size)] * num_parts for songs in (1, self.rows)):
+            expected = [(num_layers, self.rows, size)] * num_parts
+            raise StateShapeError(f"state {found}: expected {expected}, or one row in the place of {self.rows}")
         for part, layers in zip(state, self._parts(), strict=True):
             for mine, theirs in zip(layers, part, strict=True):
                 mine.copy_(theirs)
@@ -108,13 +105,6 @@ class Stepper:
         self.head_sum.point(members, columns, flags)
         return self._judge()
 
-    def _advance_now(self) -> Tensor:
-        first, *others = self.layers
-        x = first.run(self.stack_sum.total())
-        for layer in others:
-            x = x + layer.run(x)
-        return self.base.copy_(self.head_input(x))
-
     def _held(self) -> list[Tensor]:
         """All that a song leaves behind: what the head reads of the stack's last output, and the state."""
         return [self.base, *(part for layer in self.layers for part in layer.parts)]
@@ -134,7 +124,7 @@ def _captured(work: Callable[[], Tensor], device: torch.device) -> Callable[[], 
         work()  # what libraries do at their first call is no part of the graph
     torch.cuda.current_stream(device).wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.device(device), torch.cuda.graph(graph):
         result = work()
 
     def replay() -> Tensor:
@@ -144,12 +134,12 @@ def _captured(work: Callable[[], Tensor], device: torch.device) -> Callable[[], 
     return replay
 
 
-def _offsets(model: RecurrentLanguageModel, members: int) -> tuple[Tensor, int]:
-    """The first row of each member's ids and of each feature in a table, and how many flags follow."""
+def _row_sum(model: RecurrentLanguageModel, table: Tensor, members: int, rows: int) -> RowSum:
+    """Sums over a table that begins with the ids of so many members."""
     num_ids = model.embedding.num_embeddings
     ids = num_ids * torch.arange(members, device=model.device)
     first = torch.cat([ids, num_ids * members + model.feature_offsets])
-    return first, model.stack_flags.in_features if model.stack_flags is not None else 0
+    return RowSum(table, first, members, 0 if model.stack_flags is None else model.stack_flags.in_features, rows)
 
 
 def _table(projected: list[Tensor], features: nn.EmbeddingBag, flags: nn.Linear | None) -> Tensor:
@@ -170,15 +160,30 @@ def _head_table(model: RecurrentLanguageModel) -> Tensor:
     return _table([m(model.embedding.weight) for m in model.head_prefix], model.head_features, model.head_flags)
 
 
-def _head(model: RecurrentLanguageModel, rows: int, weights: str) -> Callable[[Tensor], Tensor]:
-    """The head from that sum on: float [R, E] -> logits [R, V]."""
+def _stack(rows: RowSum, layers: list[StepLayer], head_input: Product, base: Tensor) -> Callable[[], Tensor]:
+    """The stack, from the rows that were pointed at to `base`, what the head reads of its output: float [R, E]."""
+    first, *others = layers
+
+    def run() -> Tensor:
+        x = first.run(rows.total())
+        for layer in others:
+            x = x + layer.run(x)
+        return base.copy_(head_input(x))
+
+    return run
+
+
+def _head(rows: RowSum, base: Tensor, model: RecurrentLanguageModel, weights: str) -> Callable[[], Tensor]:
+    """The head, from the rows that were pointed at and `base` to the logits [R, V]."""
     norm, wide, _, _, narrow = cast("list[Any]", list(model.head_mlp))
     table = model.embedding.weight if model.output_weight is None else model.output_weight
-    widen = product(wide.weight, wide.bias, rows, weights)
-    narrow_again = product(narrow.weight, narrow.bias, rows, weights)
-    output = product(table, model.output_bias, rows, weights)
+    widen, narrow_again, output = (
+        product(weight, bias, len(base), weights)
+        for weight, bias in ((wide.weight, wide.bias), (narrow.weight, narrow.bias), (table, model.output_bias))
+    )
 
-    def run(u: Tensor) -> Tensor:
+    def run() -> Tensor:
+        u = rows.total().add_(base)
         inner = narrow_again(functional.gelu(widen(norm(u))))
         return output(model.head_norm(inner.add_(u)))
 

@@ -15,6 +15,7 @@ from lstmusic.score.moments import sounding
 
 PITCH_CLASSES = 12
 TINY = 1e-6
+ALIKE = 0.8
 
 
 def pitched(score: Score) -> np.ndarray:
@@ -125,22 +126,24 @@ def notes_per_bar(score: Score) -> float:
 
 
 def repeated_bars(score: Score) -> float:
-    """The share of bars that begin the same notes at the same places as an earlier bar; bars without onsets do not count.
+    """The share of bars that are like an earlier bar; bars in which nothing begins do not count.
 
-    Two notes are the same by onset in the bar, track, pitch and duration; velocities may differ.
+    Two notes are the same by place in the bar, track and pitch, whatever their length and velocity; two bars are alike if
+    they have four fifths of their notes in common, of those of the one that has more.
     """
     notes, lines = score.notes, score.bar_ticks()
     bar = np.searchsorted(lines, notes["onset_tick"], side="right") - 1
-    seen: set[bytes] = set()
-    repeated = 0
-    columns = (notes["onset_tick"] - lines[bar], notes["track"], notes["pitch"], notes["duration_tick"])
-    table = np.stack([column.astype(np.int64) for column in columns], axis=1)
-    bars = np.unique(bar)
-    for number in bars:
-        content = table[bar == number].tobytes()
-        repeated += content in seen
-        seen.add(content)
-    return repeated / len(bars) if len(bars) else 0.0
+    place = notes["onset_tick"] - lines[bar]
+    bars: dict[int, set[tuple[int, ...]]] = {}
+    for number, *note in zip(*(x.tolist() for x in (bar, place, notes["track"], notes["pitch"])), strict=True):
+        bars.setdefault(number, set()).add(tuple(note))
+    contents = list(bars.values())
+    repeated = sum(any(_alike(one, other) for other in contents[:k]) for k, one in enumerate(contents))
+    return repeated / len(contents) if contents else 0.0
+
+
+def _alike(one: set, other: set) -> bool:
+    return len(one & other) >= ALIKE * max(len(one), len(other))
 
 
 def last_chord(score: Score) -> np.ndarray:

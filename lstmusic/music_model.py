@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -12,19 +11,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from lstmusic import __version__
+from lstmusic import __version__, calibration
 from lstmusic.corpus.lanes import Arrays, piece_arrays
-from lstmusic.errors import CheckpointError, GenerationError
+from lstmusic.errors import CheckpointError, ConfigError, GenerationError
 from lstmusic.evaluation.likelihood import piece_nats, to_window
 from lstmusic.evaluation.surprise import Surprise, surprise
-from lstmusic.sampling.sampler import MAX_BARS, Length, Sampled, SamplingSettings, sample
+from lstmusic.plan import Plan, machine
+from lstmusic.reproduction import fingerprint
+from lstmusic.sampling.controls import Controls
+from lstmusic.sampling.repetition import loop_share
+from lstmusic.sampling.sampler import Sampled, sample
+from lstmusic.sampling.settings import Curve, Length, Repetition, SamplingSettings
+from lstmusic.sampling.songs import MAX_BARS
 from lstmusic.schema import suggestion
 from lstmusic.score import Score
 from lstmusic.training import checkpoint
 from lstmusic.training.checkpoint import ModelFolder
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-MAX_BATCH = 64  # songs written side by side
 ATTEMPTS = 5  # seeds tried for a song that comes out without notes
 
 
@@ -38,6 +42,7 @@ class Song:
         legal: whether the grammar allows every id.
         report: seed, ids and new_ids (those drawn), notes, seconds, bars, nats_per_token, illegal, what a primer lost.
         surprise: nats of each note and bar of the score, under the model at temperature 1.
+        nats: of each id that was drawn, float64 [new_ids], the last ones of `ids`.
     """
 
     score: Score
@@ -45,15 +50,7 @@ class Song:
     legal: bool
     report: dict[str, Any] = field(default_factory=dict)
     surprise: Surprise | None = None
-
-
-@dataclass(frozen=True)
-class _Primer:
-    """A primer as ids without its ending, its hash, and what encoding it left out."""
-
-    ids: np.ndarray | None = None
-    sha256: str = ""
-    losses: dict[str, int] = field(default_factory=dict)
+    nats: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 def load(name: str | Path) -> MusicModel:
@@ -83,88 +80,151 @@ class MusicModel:
         self,
         songs: int = 4,
         *,
-        temperature: float = 1.0,
+        temperature: float | Curve | str = 1.0,
         seed: int = 0,
         top_k: int = 0,
         top_p: float = 1.0,
         min_p: float = 0.0,
         greedy: bool = False,
+        pitch_temperature: float = 1.0,
+        time_temperature: float = 1.0,
+        velocity_temperature: float = 1.0,
         length_bars: float | None = None,
         length_seconds: float | None = None,
+        cadence: bool = True,
+        controls: Controls | None = None,
+        repetition: Repetition | None = None,
         primer: Score | None = None,
         primer_in_output: bool = True,
+        weights: str = "float32",
     ) -> list[Song]:
         """Write songs. Song i of a seed does not depend on how many are asked for.
 
         Args:
-            temperature, top_k, top_p, min_p, greedy: see `sampling.sampler.SamplingSettings`.
+            temperature: a number, a curve over bars, or `auto`: see `calibrated_temperature`.
+            top_k, top_p, min_p, greedy, pitch_temperature, time_temperature, velocity_temperature: see
+                `sampling.settings.SamplingSettings`.
             length_bars, length_seconds: new music beyond the primer; without either each song ends itself.
+            cadence: of several ways to the end take one after which the model would end; see `sampling.ending`.
+            controls: key, ranges, density, ...; see `sampling.controls.Controls`.
+            repetition: loops and form; see `sampling.settings.Repetition`.
             primer: music that each song begins with; what the encoding cannot carry is left out and reported.
             primer_in_output: whether the songs contain the primer, or only what follows it.
+            weights: how they are held while writing: `float32`, or faster and rounded `float16` or `int8`.
 
         Raises:
-            ConfigError: a setting is out of its range.
+            ConfigError: a setting is out of its range, or the model or its encoding has not what it needs.
             ReadError: the primer has no notes that the encoding can carry.
             GenerationError: a song had no notes with any of the seeds tried.
         """
-        settings = SamplingSettings(temperature, top_k, top_p, min_p, greedy)
-        length = Length(length_bars, length_seconds)
-        start = self._primer(primer)
+        automatic = temperature == "auto"
+        sampling = SamplingSettings(
+            1.0 if automatic else temperature,  # type: ignore[arg-type]
+            *(top_k, top_p, min_p, greedy),
+            *(pitch_temperature, time_temperature, velocity_temperature),
+        )
+        losses: Counter = Counter()
+        plan = Plan(
+            seed=seed,
+            sampling=sampling,
+            length=Length(length_bars, length_seconds, cadence),
+            control=controls or Controls(),
+            repetition=repetition or Repetition(),
+            weights=weights,
+            primer=None if primer is None else self.codec.encode(primer, losses)[: -self.codec.group_size],
+            primer_in_output=primer_in_output,
+        )
+        if automatic:
+            plan = replace(plan, sampling=replace(sampling, temperature=self.calibrated_temperature(sampling)))
+        made: dict[int, Song] = {}
+        for attempt in range(ATTEMPTS):
+            written = self._write(plan, {i: attempt for i in range(songs) if i not in made}, dict(+losses))
+            made |= {i: song for i, song in written.items() if song.report["new_notes"] > 0}
+            if len(made) == songs:
+                return [made[i] for i in range(songs)]
+        raise GenerationError(
+            f"{songs - len(made)} of {songs} songs came out without new notes, {ATTEMPTS} seeds tried for each; "
+            "expected notes: try another temperature, or train longer"
+        )
+
+    def regenerate(self, facts: dict[str, Any]) -> Song:
+        """The song whose provenance this is (`reproduction.facts_of`), written again.
+
+        Raises:
+            ConfigError: a setting is not known here, or damaged.
+        """
+        (song,) = self._write(Plan.of(facts), {facts["song"] - 1: facts["attempt"]}).values()
+        return song
+
+    def calibrated_temperature(self, sampling: SamplingSettings) -> float:
+        """The temperature at which songs are as surprising to the model as the held-out pieces of its training were.
+
+        Args:
+            sampling: what else songs are drawn by; its temperature does not count.
+
+        Raises:
+            ConfigError: the model's folder does not tell its nats on held-out pieces.
+        """
+        results = self.folder.facts.get("results", {})
+        held_out = results.get("nll_per_token") if results.get("split") == "valid" else None
+        if held_out is None:
+            raise ConfigError(
+                f"temperature=auto: {self.name or 'the model'} does not tell its nats on held-out pieces, expected a number"
+            )
+        return calibration.temperature(self.model, self.codec, sampling, held_out)
+
+    def _write(
+        self, plan: Plan, attempts: dict[int, int], primer_changes: dict[str, int] | None = None
+    ) -> dict[int, Song]:
+        """Songs by number (from 0), each with the seed of one attempt; the place in a block follows from the number."""
+        generators = [
+            np.random.default_rng((plan.seed, i, attempts[i])) if i in attempts else None
+            for i in range(max(attempts) + 1)
+        ]
+        written = sample(
+            self.model,
+            self.codec.grammar,
+            generators,
+            settings=plan.sampling,
+            length=plan.length,
+            primer=plan.primer,
+            controls=plan.control,
+            repetition=plan.repetition,
+            weights=plan.weights,
+        )
         facts = {
             "lstmusic": __version__,
             "checkpoint": self.name,
             "model_sha256": self.folder.sha256,
-            **settings.__dict__,
-            "length_bars": length_bars,
-            "length_seconds": length_seconds,
-            "primer_sha256": start.sha256,
-            "primer_in_output": primer_in_output,
+            **plan.facts(),
+            "machine": machine(),
         }
-        made: dict[int, Song] = {}
-        for attempt in range(ATTEMPTS):
-            missing = [i for i in range(songs) if i not in made]
-            for block in (missing[k : k + MAX_BATCH] for k in range(0, len(missing), MAX_BATCH)):
-                generators = [np.random.default_rng((seed, i, attempt)) for i in block]
-                written = sample(
-                    self.model, self.codec.grammar, generators, settings=settings, length=length, primer=start.ids
-                )
-                for i, sampled in zip(block, written, strict=True):
-                    provenance = {**facts, "seed": seed, "song": i + 1, "attempt": attempt}
-                    song = self._song(sampled, provenance, start, primer_in_output, length)
-                    if song.report["new_notes"] > 0:
-                        made[i] = song
-        if len(made) < songs:
-            raise GenerationError(
-                f"{songs - len(made)} of {songs} songs came out without new notes, {ATTEMPTS} seeds tried for each; "
-                "expected notes: try another temperature, or train longer"
-            )
-        return [made[i] for i in range(songs)]
-
-    def _primer(self, primer: Score | None) -> _Primer:
-        if primer is None:
-            return _Primer()
-        losses: Counter = Counter()
-        ids = self.codec.encode(primer, losses).astype(np.int64)[: -self.codec.group_size]
-        return _Primer(ids, hashlib.sha256(ids.tobytes()).hexdigest(), dict(+losses))
+        songs = {}
+        for i, sampled in zip(sorted(attempts), written, strict=True):
+            song = self._song(sampled, {**facts, "song": i + 1, "attempt": attempts[i]}, plan)
+            song.report["primer_changes"] = primer_changes or {}
+            songs[i] = song
+        return songs
 
     def _bars(self, ids: np.ndarray | None) -> float:
         """Bars of music in legal ids, by the encoding's own meter."""
         return 0.0 if ids is None else self.codec.grammar.length(self.codec.grammar.trajectory(ids)[-1:])[0].item()
 
-    def _song(
-        self, sampled: Sampled, provenance: dict[str, Any], primer: _Primer, primer_in_output: bool, length: Length
-    ) -> Song:
+    def _song(self, sampled: Sampled, facts: dict[str, Any], plan: Plan) -> Song:
         whole = self.codec.decode(sampled.ids)
-        primer_ticks = 0 if primer.ids is None else self.codec.decode(primer.ids).end_tick
-        new = whole if primer.ids is None else whole.after(primer_ticks)
-        score = whole if primer_in_output else new
-        score = replace(score, texts=((0, json.dumps(provenance)), *score.texts))
-        new_bars = self._bars(sampled.ids) - self._bars(primer.ids)
-        scored = self.codec.scored(sampled.ids[-len(sampled.nats) :])
+        primer_ticks = 0 if plan.primer is None else self.codec.decode(plan.primer).end_tick
+        new = whole if plan.primer is None else whole.after(primer_ticks)
+        score = whole if plan.primer_in_output else new
+        provenance = json.dumps({**facts, "music_sha256": fingerprint(score)})
+        score = replace(score, texts=((0, provenance), *score.texts))
+        new_bars = self._bars(sampled.ids) - self._bars(plan.primer)
+        new_ids = sampled.ids[-len(sampled.nats) :]
+        scored = self.codec.scored(new_ids)
         legal = self.codec.grammar.legal(sampled.ids)
         report = {
-            "seed": provenance["seed"],
-            "attempt": provenance["attempt"],
+            "seed": facts["seed"],
+            "attempt": facts["attempt"],
+            "temperature": facts["sampling"]["temperature"],
             "ids": len(sampled.ids),
             "new_ids": len(sampled.nats),
             "notes": len(score.notes),
@@ -173,12 +233,13 @@ class MusicModel:
             "bars": len(score.bar_ticks()) - 1 - (score.pickup_tick > 0),  # an upbeat completes the last bar
             "nats_per_token": float(sampled.nats[scored].mean()) if scored.any() else 0.0,
             "illegal": int((~legal).sum()),
-            "closed_at_limit": not length.given and new_bars >= MAX_BARS,
-            "primer_changes": primer.losses,
+            "loops": loop_share(new_ids.reshape(-1, self.codec.group_size)),
+            "overruled": sampled.overruled,
+            "closed_at_limit": not plan.length.given and new_bars >= MAX_BARS,
         }
-        start_tick = 0 if primer_in_output else primer_ticks
+        start_tick = 0 if plan.primer_in_output else primer_ticks
         told = surprise(self.codec, sampled.ids, sampled.nats, whole, start_tick)
-        return Song(score, sampled.ids, bool(legal.all()), report, told)
+        return Song(score, sampled.ids, bool(legal.all()), report, told, sampled.nats)
 
     def nll(self, score: Score) -> np.ndarray:
         """Nats of a piece under the model, float64 [N]: one per scored token (music, not headers or the ending)."""

@@ -38,7 +38,7 @@ def test_songs_say_where_they_come_from(model, tmp_path):
     provenance = json.loads(next(text for _, text in Score.read(tmp_path / "song.mid").texts if text.startswith("{")))
     assert provenance["seed"] == 3
     assert provenance["song"] == 1
-    assert provenance["temperature"] == 1.3
+    assert provenance["sampling"]["temperature"] == 1.3
     assert provenance["model_sha256"] == model.folder.sha256
     assert provenance["lstmusic"] == lstmusic.__version__
 

@@ -24,7 +24,8 @@ from lstmusic.evaluation import baselines as simple
 from lstmusic.evaluation.likelihood import split_nats
 from lstmusic.listening.page import PageSong, write_page
 from lstmusic.models.model import Model
-from lstmusic.sampling.sampler import Length, SamplingSettings, sample
+from lstmusic.sampling.sampler import sample
+from lstmusic.sampling.settings import Length, SamplingSettings
 from lstmusic.schema import TrainConfig, TrainerConfig
 from lstmusic.score import midi
 from lstmusic.training import checkpoint, distributed, launch

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from lstmusic.errors import ConfigError
-
-
-def check(temperature: float, top_k: int, top_p: float, min_p: float) -> None:
-    """Raise ConfigError where a setting of `probabilities` lies outside its range."""
-    if not temperature > 0 or temperature == float("inf"):
-        raise ConfigError(
-            f"temperature={temperature}: expected a positive number (for the likeliest song use greedy=true)"
-        )
-    if top_k < 0:
-        raise ConfigError(f"sampling.top_k={top_k}: expected 0 (off) or a positive number")
-    if not 0 < top_p <= 1:
-        raise ConfigError(f"sampling.top_p={top_p}: expected 0 < top_p <= 1 (1 is off)")
-    if not 0 <= min_p < 1:
-        raise ConfigError(f"sampling.min_p={min_p}: expected 0 <= min_p < 1 (0 is off)")
-
 
 def probabilities(
-    logits: Tensor, allowed: Tensor, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0
+    logits: Tensor,
+    allowed: Tensor,
+    *,
+    temperature: float | Tensor = 1.0,
+    kinds: Sequence[tuple[Tensor, float]] = (),
+    top_k: int = 0,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
 ) -> Tensor:
     """The distribution that a song's next id is drawn from.
 
     Args:
         logits: float [B, V]. allowed: bool [B, V], at least one True per row.
-        temperature: logits are divided by it.
+        temperature: logits are divided by it; one number, or one per song, float64 [B].
+        kinds: ids of one kind (int64) with a factor on the temperature by which one of them is chosen among its kind; the
+            choice between kinds keeps the temperature of the rest.
         top_k: keep the k likeliest ids; 0: all.
         top_p: keep the likeliest ids until their sum reaches p (Holtzman et al. 2020, nucleus sampling).
         min_p: keep ids at least min_p times as likely as the likeliest (Nguyen et al. 2024).
@@ -39,7 +34,11 @@ def probabilities(
     """
     legal = logits.double().masked_fill(~allowed, -torch.inf)
     below_best = legal - legal.max(dim=-1, keepdim=True).values  # before the division, which may overflow
-    p = torch.softmax(below_best / temperature, dim=-1)
+    heat = temperature[:, None] if isinstance(temperature, Tensor) else temperature
+    scaled = below_best / heat
+    for ids, factor in kinds:
+        scaled[:, ids] = _reheated(scaled[:, ids], factor)
+    p = torch.softmax(scaled, dim=-1)
     keep = allowed
     if top_k:
         kth = p.topk(min(top_k, p.shape[-1]), dim=-1).values[:, -1:]
@@ -52,6 +51,15 @@ def probabilities(
         keep = keep & (p >= min_p * p.max(dim=-1, keepdim=True).values)
     p = torch.where(keep, p, 0.0)
     return p / p.sum(dim=-1, keepdim=True)
+
+
+def _reheated(logits: Tensor, factor: float) -> Tensor:
+    """Logits [B, n] divided by a factor and shifted so that together the ids stay as likely as they were."""
+    best = logits.max(dim=-1, keepdim=True).values
+    if_none = torch.where(best == -torch.inf, 0.0, best)  # a kind that is not allowed at all
+    hot = (logits - if_none) / factor
+    mass = (logits - if_none).logsumexp(dim=-1, keepdim=True)
+    return torch.where(best == -torch.inf, -torch.inf, hot - hot.logsumexp(dim=-1, keepdim=True) + mass + if_none)
 
 
 def draw(p: Tensor, uniform: Tensor) -> Tensor:

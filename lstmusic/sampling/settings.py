@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+
+import numpy as np
 
 from lstmusic.errors import ConfigError
-from lstmusic.sampling import filters
 
 Curve = tuple[tuple[float, float], ...]
 """(bar, temperature) pairs by rising bar; between two of them the temperature goes straight, beyond them it stays."""
@@ -18,7 +19,8 @@ class SamplingSettings:
 
     Attributes:
         temperature: a number, or a curve over bars of new music.
-        pitch_temperature, time_temperature, velocity_temperature: times the temperature, within events of this kind.
+        top_k, top_p, min_p: see `filters.probabilities`.
+        pitch_temperature, time_temperature, velocity_temperature: times the temperature, among the events of one kind.
     """
 
     temperature: float | Curve = 1.0
@@ -30,15 +32,65 @@ class SamplingSettings:
     time_temperature: float = 1.0
     velocity_temperature: float = 1.0
 
+    def __post_init__(self) -> None:
+        curve = self.temperature if isinstance(self.temperature, tuple) else ()
+        for temperature in [t for _, t in curve] or [self.temperature]:
+            _check_temperature("temperature", temperature)
+        if any(later <= earlier for (earlier, _), (later, _) in pairwise(curve)):
+            raise ConfigError(f"temperature={[list(point) for point in curve]}: expected bars that rise")
+        for kind in ("pitch", "time", "velocity"):
+            _check_temperature(f"sampling.{kind}_temperature", getattr(self, f"{kind}_temperature"))
+        if self.top_k < 0:
+            raise ConfigError(f"sampling.top_k={self.top_k}: expected 0 (off) or a positive number")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"sampling.top_p={self.top_p}: expected 0 < top_p <= 1 (1 is off)")
+        if not 0 <= self.min_p < 1:
+            raise ConfigError(f"sampling.min_p={self.min_p}: expected 0 <= min_p < 1 (0 is off)")
+
+    def temperature_at(self, bars: np.ndarray) -> np.ndarray:
+        """The temperature after so many bars of new music, float64 of the same shape."""
+        if not isinstance(self.temperature, tuple):
+            return np.full(np.shape(bars), float(self.temperature))
+        places, values = zip(*self.temperature, strict=True)
+        return np.interp(bars, places, values)
+
+
+def _check_temperature(name: str, value: object) -> None:
+    if not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ConfigError(f"{name}={value}: expected a positive number (for the likeliest song use greedy=true)")
+
 
 @dataclass(frozen=True)
 class Repetition:
-    """How much a song repeats itself; see `repetition`.
+    """How much a song repeats itself.
 
     Attributes:
-        break_loops: raise the temperature while a song goes round in a circle.
-        least: the share of bars, 0 to 1, that are to repeat an earlier one; 0: as the model likes.
+        break_loops: raise the temperature while a song goes round in a circle; see `repetition.LoopWatch`.
+        least: the share of bars, 0 to 1, that are to repeat an earlier one; 0: as the model likes; see `form.Form`.
     """
 
     break_loops: bool = True
     least: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.least <= 1:
+            raise ConfigError(f"repetition.least={self.least}: expected 0 (off) to 1")
+
+
+@dataclass(frozen=True)
+class Length:
+    """How much music is written beyond the primer; without either the model ends each song itself.
+
+    Attributes:
+        bars, seconds: the song ends exactly there, or at the nearer of both.
+        cadence: of several ways to the end, take one after which the model itself would end; see `ending`.
+    """
+
+    bars: float | None = None
+    seconds: float | None = None
+    cadence: bool = True
+
+    @property
+    def given(self) -> bool:
+        """Whether a length was asked for; then no song ends before it."""
+        return self.bars is not None or self.seconds is not None

@@ -9,7 +9,8 @@ import pytest
 
 from lstmusic.errors import ConfigError, IllegalSequenceError, ReadError, VocabularyError
 from lstmusic.events import codec as codecs
-from lstmusic.sampling.sampler import Length, SamplingSettings, sample
+from lstmusic.sampling.sampler import sample
+from lstmusic.sampling.settings import Length, SamplingSettings
 from lstmusic.score import Score, midi
 from lstmusic.score.score import METER_DTYPE, NOTE_DTYPE, PEDAL_DTYPE, TEMPO_DTYPE, Track, sorted_notes, table
 

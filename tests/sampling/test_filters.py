@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lstmusic.errors import ConfigError
 from lstmusic.sampling import filters
-from lstmusic.sampling.sampler import SamplingSettings
 
 P = (0.4, 0.3, 0.2, 0.1)
 LOGITS = torch.tensor([P]).log()
@@ -72,24 +70,27 @@ def test_probabilities_sum_to_one_whatever_the_logits():
     assert (p[~allowed] == 0).all()
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"temperature": 0.0}, "temperature=0.0: expected a positive number .*greedy=true"),
-        ({"temperature": -1.0}, "temperature=-1.0: expected a positive number"),
-        ({"temperature": math.nan}, "temperature=nan"),
-        ({"temperature": math.inf}, "temperature=inf"),
-        ({"top_k": -1}, r"sampling.top_k=-1: expected 0 \(off\) or a positive number"),
-        ({"top_p": 0.0}, "sampling.top_p=0.0: expected 0 < top_p <= 1"),
-        ({"top_p": 1.1}, "sampling.top_p=1.1"),
-        ({"top_p": math.nan}, "sampling.top_p=nan"),
-        ({"min_p": 1.0}, "sampling.min_p=1.0: expected 0 <= min_p < 1"),
-        ({"min_p": -0.1}, "sampling.min_p=-0.1"),
-    ],
-)
-def test_a_setting_out_of_range_is_refused(settings, message):
-    with pytest.raises(ConfigError, match=message):
-        SamplingSettings(**settings)
+def test_each_song_has_its_temperature():
+    out = filters.probabilities(LOGITS.expand(2, 4), ALL.expand(2, 4), temperature=torch.tensor([0.5, 2.0]).double())
+    assert out[0].tolist() == pytest.approx(kept(temperature=0.5))
+    assert out[1].tolist() == pytest.approx(kept(temperature=2.0))
+
+
+def test_a_kind_has_its_own_temperature_and_stays_as_likely_as_it_was():
+    kinds = [(torch.tensor([0, 1]), 2.0)]
+    cold, warm = math.sqrt(0.4), math.sqrt(0.3)
+    expected = [0.7 * cold / (cold + warm), 0.7 * warm / (cold + warm), 0.2, 0.1]
+    assert kept(kinds=kinds) == pytest.approx(expected)
+    squares = [p**2 for p in P]  # all at temperature 1/2; the first two chosen among themselves at 1
+    both = (squares[0] + squares[1]) / sum(squares)
+    expected = [both * 4 / 7, both * 3 / 7, squares[2] / sum(squares), squares[3] / sum(squares)]
+    assert kept(kinds=kinds, temperature=0.5) == pytest.approx(expected)
+
+
+def test_a_kind_that_is_not_allowed_at_all_stays_out():
+    allowed = torch.tensor([[False, False, True, True]])
+    out = filters.probabilities(LOGITS, allowed, kinds=[(torch.tensor([0, 1]), 2.0), (torch.tensor([2, 3]), 1e-9)])
+    assert out[0].tolist() == [0, 0, 1, 0]
 
 
 def test_draws_come_as_often_as_their_probability():

@@ -6,8 +6,9 @@ import pytest
 from lstmusic.evaluation.likelihood import piece_nats
 from lstmusic.events import codec as codecs
 from lstmusic.events.chorale_grammar import BAR_STEPS
-from lstmusic.sampling import sampler
-from lstmusic.sampling.sampler import Length, SamplingSettings, sample
+from lstmusic.sampling import songs as in_the_making
+from lstmusic.sampling.sampler import sample
+from lstmusic.sampling.settings import Length, SamplingSettings
 
 # The step that reaches a length is written whole: a note of a melody may last 16 quarters.
 LONGEST_BARS = {"melody": 16}
@@ -90,25 +91,29 @@ def test_chorales_have_exactly_so_many_bars(tiny_model, strikes, bars):
         assert steps == np.ceil(bars * BAR_STEPS[meter])
 
 
-def test_a_chorale_asked_for_in_seconds_ends_at_the_next_step(tiny_model):
+def test_a_chorale_asked_for_in_seconds_ends_at_the_last_step_before(tiny_model):
     codec = codecs.build("chorale")
     for song in songs_of(tiny_model(codec), codec, songs=4, seconds=2.5):
         _, seconds = written_length(codec, song)
-        assert 2.5 - 1e-6 <= seconds < 2.5 + 0.63  # a 16th at 24 quarters a minute
+        assert 2.5 - 0.63 < seconds <= 2.5 + 1e-6  # a 16th at 24 quarters a minute
 
 
-def test_a_performance_is_as_long_as_asked_but_for_its_last_shifts(tiny_model):
+@pytest.mark.parametrize("bars", [1, 3])
+def test_a_song_ends_exactly_on_the_bar_line_that_was_asked_for(codec, tiny_model, bars):
+    for song in songs_of(tiny_model(codec), codec, songs=3, bars=bars):
+        assert written_length(codec, song)[0] == pytest.approx(bars)
+
+
+@pytest.mark.parametrize("cadence", [False, True])
+def test_a_performance_ends_to_the_step_where_it_was_asked_to(tiny_model, cadence):
     codec = codecs.build("performance")
-    for song in songs_of(tiny_model(codec), codec, songs=4, seconds=5.0):
-        _, seconds = written_length(codec, song)
-        assert 5.0 <= seconds <= 7.0  # the shift that reached it, and one in which what sounds can end
-    for song in songs_of(tiny_model(codec), codec, songs=2, bars=3):
-        bars, _ = written_length(codec, song)
-        assert 3 <= bars <= 4
+    model, length = tiny_model(codec), Length(seconds=5.0, cadence=cadence)
+    for song in sample(model, codec.grammar, generators(0, 4), settings=SamplingSettings(), length=length):
+        assert written_length(codec, song)[1] == pytest.approx(5.0)
 
 
 def test_without_a_length_a_song_ends_by_itself_or_at_the_limit(codec, tiny_model, monkeypatch):
-    monkeypatch.setattr(sampler, "MAX_BARS", 3)
+    monkeypatch.setattr(in_the_making, "MAX_BARS", 3)
     model = tiny_model(codec)
     lengths = []
     for seed in range(4):
@@ -166,7 +171,7 @@ def test_the_song_of_every_generator_ends_where_it_ends(codec, tiny_model):
 
 
 def test_a_song_that_would_strike_one_note_for_ever_is_closed(tiny_model, monkeypatch):
-    monkeypatch.setattr(sampler, "MAX_IDS_AT_REST", 40)
+    monkeypatch.setattr(in_the_making, "MAX_IDS_AT_REST", 40)
     codec = codecs.build("metrical")
     model = tiny_model(codec)
     for event in (("POSITION", 0), ("PROGRAM", 0), ("PITCH", 60), ("DURATION", 11), ("VELOCITY", 20)):

@@ -1,0 +1,215 @@
+"""B songs in the making: where their grammar stands, what the stack carries, and how the next id of each is drawn."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lstmusic.events.grammar import Grammar
+from lstmusic.models.language_model import ILLEGAL, State
+from lstmusic.sampling import controls, filters
+from lstmusic.sampling.controls import Steering
+from lstmusic.sampling.form import Form
+from lstmusic.sampling.repetition import LoopWatch
+from lstmusic.sampling.settings import Length, Repetition, SamplingSettings
+from lstmusic.sampling.stepper import FrameStepper, Stepper
+
+BLOCK = (
+    16  # songs side by side, always: products of other shapes round otherwise, and a song would depend on its number
+)
+MAX_BARS = 64  # where no length is asked for, a song that has not ended by itself is closed here
+MAX_IDS_AT_REST = 640  # 128 notes of five ids: a song that goes on for longer without moving on in time is closed
+IDLE = 0.5  # the number drawn for a row without a song
+
+
+@dataclass
+class Rules:
+    """What is the same for all songs of a call.
+
+    Attributes:
+        stepper: BLOCK rows; twice as many where conditions are asked for: the second half is not told of them.
+    """
+
+    grammar: Grammar
+    stepper: Stepper | FrameStepper
+    steering: Steering
+    settings: SamplingSettings
+    length: Length
+    repetition: Repetition
+    kinds: list[tuple[Tensor, float]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings, of_id = self.settings, torch.from_numpy(controls.event_kinds(self.grammar.vocabulary))
+        factors = {
+            controls.PITCH: settings.pitch_temperature,
+            controls.TIME: settings.time_temperature,
+            controls.VELOCITY: settings.velocity_temperature,
+        }
+        self.kinds = [(torch.nonzero(of_id == kind)[:, 0], factor) for kind, factor in factors.items() if factor != 1]
+
+    @property
+    def guided(self) -> bool:
+        """Whether conditions are asked for."""
+        return self.steering.columns is not None
+
+
+class Songs:
+    """BLOCK songs that stand at some moment and go on from there.
+
+    Args:
+        generators: one per row; None: no song is wanted there.
+        where: the grammar's state [B].
+        previous: int64 [B, G], the group that the stack reads next.
+        state: what the stepper carries into it, for all of its rows.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        generators: list[np.random.Generator | None],
+        where: np.ndarray,
+        previous: Tensor,
+        state: State,
+    ) -> None:
+        self.rules, self.grammar, self.stepper = rules, rules.grammar, rules.stepper
+        self.generators, self.where, self.previous, self.state = generators, where, previous, state
+        self.start = np.stack(self.grammar.length(where))  # bars and seconds [2, B] before the first new id
+        self.last_bars, self.ids_at_rest = self.start[0], np.zeros(BLOCK, np.int64)
+        self.stuck, self.closing_nats = np.zeros(BLOCK, bool), np.zeros(BLOCK)
+        self.watch = LoopWatch(BLOCK) if rules.repetition.break_loops else None
+        self.form = Form(BLOCK, rules.repetition.least, self.grammar.vocabulary) if rules.repetition.least else None
+        self.groups: list[np.ndarray] = []
+        self.nats: list[np.ndarray] = []
+        self.overruled = np.zeros(BLOCK, np.int64)
+
+    def forked(self, row: int, generators: list[np.random.Generator | None]) -> Songs:
+        """The song of a row, standing where it stands now, in every row of a new block."""
+        rows = np.full(BLOCK, row)
+        twin = copy.copy(self)
+        twin.generators, twin.groups, twin.nats = generators, [], []
+        for name in ("where", "last_bars", "ids_at_rest", "stuck", "closing_nats"):
+            setattr(twin, name, getattr(self, name)[rows])
+        twin.start, twin.overruled = self.start[:, rows], np.zeros(BLOCK, np.int64)
+        twin.previous = self.previous[torch.from_numpy(rows)]
+        halves = np.concatenate([rows + BLOCK * half for half in range(self.stepper.rows // BLOCK)])
+        twin.state = tuple(part[:, torch.from_numpy(halves)] for part in self.stepper.state())
+        for name in ("watch", "form"):
+            if getattr(self, name) is not None:
+                setattr(twin, name, copy.deepcopy(getattr(self, name)))
+                getattr(twin, name).choose(rows)
+        return twin
+
+    def resume(self) -> None:
+        """Let the stepper stand where these songs do."""
+        self.stepper.load(self.state)
+
+    @property
+    def finished(self) -> np.ndarray:
+        """bool [B]: the songs that have ended, and the rows without one."""
+        return self.grammar.finished(self.where) | np.array([g is None for g in self.generators])
+
+    def left(self) -> tuple[np.ndarray, np.ndarray]:
+        """Bars and seconds, float64 [B] each, until the length that was asked for; inf where none was."""
+        length = self.rules.length
+        asked = (length.bars, length.seconds) if length.given else (MAX_BARS, None)
+        gone = np.stack(self.grammar.length(self.where)) - self.start
+        bars, seconds = (np.inf - past if of is None else of - past for of, past in zip(asked, gone, strict=True))
+        return bars, seconds
+
+    def write_group(self) -> None:
+        """Draw one group for every song."""
+        columns, flags = self._context()
+        doubled = self.stepper.rows // BLOCK
+        self.stepper.read(self.previous.repeat(doubled, 1), columns, flags)
+        members = self.previous[:, :0]
+        nats = []
+        for member in range(self.grammar.group_size):
+            if member:
+                columns, flags = self._context()
+            logits = self.stepper.logits(members.repeat(doubled, 1), columns, flags)
+            ids, surprise = self._draw(logits.double().cpu(), members.cpu().numpy())
+            nats.append(surprise)
+            self.grammar.advance(self.where, ids)
+            members = torch.cat([members, torch.from_numpy(ids)[:, None].to(members.device)], dim=1)
+        self.previous = members
+        self._remember(members.cpu().numpy(), np.stack(nats, axis=1))
+
+    def _remember(self, groups: np.ndarray, nats: np.ndarray) -> None:
+        self.groups.append(groups)
+        self.nats.append(nats)
+        if self.watch is not None:
+            self.watch.hear(groups)
+        if self.form is not None:
+            self.form.hear(groups, self.grammar.length(self.where)[0])
+
+    def _context(self) -> tuple[Tensor, Tensor]:
+        """The features of every row of the stepper: int64 [rows, F], bool [rows, M]."""
+        context = self.grammar.context(self.where)
+        columns, flags = torch.from_numpy(context.columns).long(), torch.from_numpy(context.flags)
+        asked = self.rules.steering.columns
+        if asked is not None:
+            told = columns.clone()
+            told[:, -len(asked) :] = torch.from_numpy(asked).long()
+            columns, flags = torch.cat([told, columns]), torch.cat([flags, flags])
+        return columns.to(self.stepper.device), flags.to(self.stepper.device)
+
+    def _draw(self, logits: Tensor, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """One id per song, int64 [B], and its nats at temperature 1 under the grammar's mask, untold, float64 [B]."""
+        rules, free = self.rules, logits[-BLOCK:]
+        wanted = free + rules.steering.guidance * (logits[:BLOCK] - free) if rules.guided else free
+        legal, at_end = self.grammar.allowed(self.where), self._at_end()
+        mask = self._mask(legal, at_end)
+        steered, mask = rules.steering.adjust(wanted.numpy(), mask, self.where)
+        self.overruled += rules.steering.overruled
+        if self.form is not None:
+            bonus = self.form.bonus(members)
+            steered = steered if bonus is None else steered + bonus
+        possible, steered = torch.from_numpy(mask), torch.from_numpy(steered)
+        if rules.settings.greedy:
+            ids = steered.masked_fill(~possible, ILLEGAL).argmax(-1)
+        else:
+            ids = filters.draw(self._probabilities(steered, possible), self._uniform())
+        nats = -torch.log_softmax(free.masked_fill(~torch.from_numpy(legal), -torch.inf), dim=-1)
+        surprise = nats.gather(1, ids[:, None])[:, 0].numpy()
+        self.closing_nats += np.where(at_end & ~self.grammar.finished(self.where), surprise, 0.0)
+        return ids.numpy(), surprise
+
+    def _probabilities(self, logits: Tensor, possible: Tensor) -> Tensor:
+        settings = self.rules.settings
+        bars = self.grammar.length(self.where)[0] - self.start[0]
+        heat = settings.temperature_at(bars) * (1.0 if self.watch is None else self.watch.factor())
+        return filters.probabilities(
+            logits,
+            possible,
+            temperature=torch.from_numpy(heat),
+            kinds=self.rules.kinds,
+            top_k=settings.top_k,
+            top_p=settings.top_p,
+            min_p=settings.min_p,
+        )
+
+    def _uniform(self) -> Tensor:
+        drawn = [IDLE if generator is None else generator.random() for generator in self.generators]
+        return torch.tensor(drawn, dtype=torch.float64)
+
+    def _at_end(self) -> np.ndarray:
+        """bool [B]: the songs that are long enough, and those that once stood still for too long."""
+        bars, _ = self.grammar.length(self.where)
+        self.ids_at_rest = np.where(bars > self.last_bars, 0, self.ids_at_rest + 1)
+        self.last_bars = bars
+        self.stuck |= self.ids_at_rest > MAX_IDS_AT_REST
+        left_bars, left_seconds = self.left()
+        return self.grammar.full(self.where, left_bars, left_seconds) | self.stuck
+
+    def _mask(self, legal: np.ndarray, at_end: np.ndarray) -> np.ndarray:
+        """The ids that may come, bool [B, V]: all that are legal, those that fit, or those that close the song."""
+        mask = np.where(at_end[:, None], self.grammar.closing(self.where), legal) if at_end.any() else legal
+        if not self.rules.length.given:
+            return mask
+        fitting = mask & (self.grammar.within(self.where, *self.left()) | at_end[:, None])
+        fitting[~at_end, self.grammar.vocabulary.id("EOS")] = False  # no song ends before its length
+        return np.where(fitting.any(axis=1)[:, None], fitting, mask)

@@ -20,7 +20,7 @@ from lstmusic.score import Score
 Measure = Callable[[list[Song]], float]
 How = dict[str, Any]
 
-BARS, MANY_BARS = 8, 16
+BARS, MANY_BARS, LOOP_BARS = 8, 16, 32
 KIND_FACTORS = (0.5, 2.0)
 LEAST_CHOICES = 3  # a chorale's only events in time are HOLD and REST: its rhythm is when to strike
 C_MAJOR = (0, 2, 4, 5, 7, 9, 11)
@@ -38,6 +38,7 @@ HISTOGRAMS = {
     "uniform": (1,) * 12,
 }
 LOOPING = (0.5, 0.7)  # temperatures at which songs go round in circles
+ROUNDS = 4
 LEAST = (0.3, 0.6)
 TOLERANCE_S = 0.005  # half a step of `performance`
 
@@ -213,12 +214,15 @@ def _ending_nats(codec: Codec, songs: list[Song]) -> float:
 
 
 def _loops(codec: Codec) -> list[Case]:
+    """Circles as the detector knows them, and bars played again and again, which it knows nothing of."""
     found = []
+    rounds = mean(lambda score: measures.most_rounds(score) >= ROUNDS)
     for temperature in LOOPING:
-        base = {"temperature": temperature, **_base(codec, MANY_BARS)}
+        base = {"temperature": temperature, **_base(codec, LOOP_BARS)}
         how, beside = ({"repetition": Repetition(break_loops=on), **base} for on in (True, False))
         setting = f"repetition.break_loops=true temperature={temperature:g}"
-        found.append(Case("loops", setting, "share of songs with a loop", _with_loops, how, beside))
+        found.append(Case("loops", setting, "songs with a circle", _with_loops, how, beside))
+        found.append(Case("loops", setting, f"songs with a bar, or 2, or 4, {ROUNDS} times", rounds, how, beside))
     return found
 
 

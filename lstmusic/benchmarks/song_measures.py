@@ -16,6 +16,7 @@ from lstmusic.score.moments import sounding
 PITCH_CLASSES = 12
 TINY = 1e-6
 ALIKE = 0.8
+ROUND_BARS = (1, 2, 4)
 
 
 def pitched(score: Score) -> np.ndarray:
@@ -131,15 +132,32 @@ def repeated_bars(score: Score) -> float:
     Two notes are the same by place in the bar, track and pitch, whatever their length and velocity; two bars are alike if
     they have four fifths of their notes in common, of those of the one that has more.
     """
+    bars = [content for content in _contents(score) if content]
+    repeated = sum(any(_alike(one, other) for other in bars[:k]) for k, one in enumerate(bars))
+    return repeated / len(bars) if bars else 0.0
+
+
+def most_rounds(score: Score) -> int:
+    """How many times in a row a song plays the same bar, or two bars, or four; see `repeated_bars`. 0 without notes."""
+    bars = _contents(score)
+    most = 1 if any(bars) else 0
+    for length in ROUND_BARS:
+        run = 0
+        for one, before in zip(bars[length:], bars, strict=False):
+            run = run + 1 if one and _alike(one, before) else 0
+            most = max(most, 1 + run // length)
+    return most
+
+
+def _contents(score: Score) -> list[set[tuple[int, ...]]]:
+    """The notes that begin in each bar: place in the bar, track and pitch."""
     notes, lines = score.notes, score.bar_ticks()
     bar = np.searchsorted(lines, notes["onset_tick"], side="right") - 1
     place = notes["onset_tick"] - lines[bar]
-    bars: dict[int, set[tuple[int, ...]]] = {}
+    bars: list[set[tuple[int, ...]]] = [set() for _ in lines[:-1]]
     for number, *note in zip(*(x.tolist() for x in (bar, place, notes["track"], notes["pitch"])), strict=True):
-        bars.setdefault(number, set()).add(tuple(note))
-    contents = list(bars.values())
-    repeated = sum(any(_alike(one, other) for other in contents[:k]) for k, one in enumerate(contents))
-    return repeated / len(contents) if contents else 0.0
+        bars[number].add(tuple(note))
+    return bars
 
 
 def _alike(one: set, other: set) -> bool:

@@ -81,6 +81,11 @@ def test_nats_of_the_ending_and_loops_are_told_by_the_songs(phrase):
     assert value_of("loops", songs_of(phrase(), report={"loops": 0.2}) + songs_of(phrase(), report={"loops": 0})) == 0.5
 
 
+def test_loops_are_also_told_from_the_notes(score_of):
+    songs = songs_of(*(score_of([(1920 * k, 480, 60, 80, 0) for k in range(bars)]) for bars in (3, 4)))
+    assert value_of("loops", songs, measure="times") == 0.5
+
+
 def test_rows_hold_songs_with_a_control_against_songs_without(tiny_checkpoint, monkeypatch, phrase, score_of):
     written = []
     chord = score_of([(0, 480, pitch, 80, 0) for pitch in (60, 64, 67, 72)])

@@ -154,6 +154,22 @@ def test_repeated_bars(tune, score_of, silence):
     assert measures.repeated_bars(silence) == 0
 
 
+def test_most_rounds(tune, silence):
+    one, two = (60, 62, 64, 65), (67, 65, 64, 62)
+    assert measures.most_rounds(tune(*one)) == 1
+    assert measures.most_rounds(tune(*one, *two)) == 1
+    assert measures.most_rounds(tune(*two, *one * 3, *two)) == 3
+    assert measures.most_rounds(tune(*(one + two) * 4)) == 4
+    assert measures.most_rounds(tune(*(one + two) * 2, *one)) == 2  # the third time only half of it
+    assert measures.most_rounds(tune(*(one + one + two + two) * 3)) == 3  # four bars
+    assert measures.most_rounds(tune(*(one + two + (72, 74, 76, 77)) * 5)) == 1  # of three bars it knows nothing
+    assert measures.most_rounds(silence) == 0
+
+
+def test_silent_bars_are_no_rounds(score_of):
+    assert measures.most_rounds(score_of([(0, 480, 60, 80, 0), (6 * BAR, 480, 62, 80, 0)])) == 1
+
+
 def test_the_last_chord(score_of, tune, silence):
     rows = [(0, 1920, 48, 80, 1), (0, 960, 64, 80, 0), (960, 960, 60, 80, 0)]
     score = score_of(rows, key=(0, False))

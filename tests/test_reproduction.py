@@ -79,6 +79,20 @@ def test_a_song_made_again_is_the_same_file(written, model, tmp_path):
     assert (tmp_path / "again.mid").read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize("encoding", ["performance", "melody", "metrical", "frames"])
+def test_songs_of_every_encoding(encoding, tmp_path):
+    sizes, codec = {**SIZES, **({"output": "joint"} if encoding == "frames" else {})}, codecs.build(encoding)
+    network = checkpoint.build_model(codec, sizes)
+    checkpoint.save(tmp_path / "model", network, codec, sizes=sizes, facts={}, split={}, card="A card.\n")
+    model = lstmusic.load(tmp_path / "model")
+    (song,) = model.generate(1, seed=2, length_bars=1)
+    midi.write(song.score, tmp_path / "song.mid")
+    facts = reproduction.facts_of(tmp_path / "song.mid")
+    assert reproduction.fingerprint(Score.read(tmp_path / "song.mid")) == facts["music_sha256"]
+    midi.write(reproduction.reproduce(facts, model).score, tmp_path / "again.mid")
+    assert (tmp_path / "again.mid").read_bytes() == (tmp_path / "song.mid").read_bytes()
+
+
 def test_where_the_model_lies_does_not_count(written, model, tmp_path):
     path = written()
     moved = lstmusic.music_model.MusicModel(model.folder, name="elsewhere")

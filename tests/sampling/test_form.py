@@ -74,6 +74,15 @@ def test_off_the_grid_the_model_waits_until_both_agree():
     assert lent(form) == (2, BONUS_NATS)
 
 
+def test_groups_that_begin_together_are_lent_one_after_another():
+    form = Form(1, 1.0, VOCABULARY)
+    bars = play(form, [0, 1, 2] * 2, [0.0, 0.5, 0.5] * 2)
+    bars = play(form, [0], [0.0], start=bars)
+    assert lent(form) == (1, BONUS_NATS)
+    play(form, [1], [0.5], start=bars)
+    assert lent(form) == (2, BONUS_NATS)
+
+
 def test_a_header_is_no_part_of_the_first_bar():
     form = Form(1, 1.0, VOCABULARY)
     play(form, [METER, *range(8)], [0.0] + [0.25] * 8)
@@ -148,6 +157,15 @@ def test_songs_fork():
     twin.hear(np.array([[3], [11]]), np.array([2.5, 2.3]))
     assert [lent(twin, row=row) for row in (0, 1)] == [(9, BONUS_NATS), None]
     assert [lent(form, row=row) for row in (0, 1)] == [(0, BONUS_NATS), (11, BONUS_NATS)]
+
+
+def test_songs_that_forked_within_a_bar_have_bars_of_their_own():
+    form = Form(2, 1.0, VOCABULARY)
+    for k, (one, other) in enumerate([(0, 0), (1, 1), (2, 2), (3, 3), (0, 9), (1, 9), (2, 5), (3, 6)]):
+        if k == 6:
+            form.choose(np.array([0, 0]))
+        form.hear(np.array([[one], [other]]), np.full(2, (k + 1) / 4))
+    assert [song.repeated for song in form._songs] == [1, 0]
 
 
 @pytest.mark.parametrize("encoding", ["chorale", "melody", "metrical", "performance"])

@@ -77,8 +77,8 @@ class Songs:
     ) -> None:
         self.rules, self.grammar, self.stepper = rules, rules.grammar, rules.stepper
         self.generators, self.where, self.previous, self.state = generators, where, previous, state
-        self.start = np.stack(self.grammar.length(where))  # bars and seconds [2, B] before the first new id
-        self.last_bars, self.ids_at_rest = self.start[0], np.zeros(BLOCK, np.int64)
+        self.start = self.now = np.stack(self.grammar.length(where))  # bars and seconds [2, B]
+        self.ids_at_rest = np.zeros(BLOCK, np.int64)
         self.stuck, self.closing_nats = np.zeros(BLOCK, bool), np.zeros(BLOCK)
         self.watch = LoopWatch(BLOCK) if rules.repetition.break_loops else None
         self.form = Form(BLOCK, rules.repetition.least, self.grammar.vocabulary) if rules.repetition.least else None
@@ -91,9 +91,10 @@ class Songs:
         rows = np.full(BLOCK, row)
         twin = copy.copy(self)
         twin.generators, twin.groups, twin.nats = generators, [], []
-        for name in ("where", "last_bars", "ids_at_rest", "stuck", "closing_nats"):
+        for name in ("where", "ids_at_rest", "stuck", "closing_nats"):
             setattr(twin, name, getattr(self, name)[rows])
-        twin.start, twin.overruled = self.start[:, rows], np.zeros(BLOCK, np.int64)
+        twin.start, twin.now = self.start[:, rows], self.now[:, rows]
+        twin.overruled = np.zeros(BLOCK, np.int64)
         twin.previous = self.previous[torch.from_numpy(rows)]
         halves = np.concatenate([rows + BLOCK * half for half in range(self.stepper.rows // BLOCK)])
         twin.state = tuple(part[:, torch.from_numpy(halves)] for part in self.stepper.state())
@@ -116,8 +117,8 @@ class Songs:
         """Bars and seconds, float64 [B] each, until the length that was asked for; inf where none was."""
         length = self.rules.length
         asked = (length.bars, length.seconds) if length.given else (MAX_BARS, None)
-        gone = np.stack(self.grammar.length(self.where)) - self.start
-        bars, seconds = (np.inf - past if of is None else of - past for of, past in zip(asked, gone, strict=True))
+        limits = np.array([np.inf if limit is None else limit for limit in asked])
+        bars, seconds = limits[:, None] - (self.now - self.start)
         return bars, seconds
 
     def write_group(self) -> None:
@@ -133,7 +134,7 @@ class Songs:
             logits = self.stepper.logits(members.repeat(doubled, 1), columns, flags)
             ids, surprise = self._draw(logits.double().cpu(), members.cpu().numpy())
             nats.append(surprise)
-            self.grammar.advance(self.where, ids)
+            self._advance(ids)
             members = torch.cat([members, torch.from_numpy(ids)[:, None].to(members.device)], dim=1)
         self.previous = members
         self._remember(members.cpu().numpy(), np.stack(nats, axis=1))
@@ -144,7 +145,14 @@ class Songs:
         if self.watch is not None:
             self.watch.hear(groups)
         if self.form is not None:
-            self.form.hear(groups, self.grammar.length(self.where)[0])
+            self.form.hear(groups, self.now[0])
+
+    def _advance(self, ids: np.ndarray) -> None:
+        """Let the grammar read one id per song; a song that stands still for too long is stuck, as with one note for ever."""
+        self.grammar.advance(self.where, ids)
+        before, self.now = self.now, np.stack(self.grammar.length(self.where))
+        self.ids_at_rest = np.where(self.now[0] > before[0], 0, self.ids_at_rest + 1)
+        self.stuck |= self.ids_at_rest >= MAX_IDS_AT_REST
 
     def _context(self) -> tuple[Tensor, Tensor]:
         """The features of every row of the stepper: int64 [rows, F], bool [rows, M]."""
@@ -161,8 +169,9 @@ class Songs:
         """One id per song, int64 [B], and its nats at temperature 1 under the grammar's mask, untold, float64 [B]."""
         rules, free = self.rules, logits[-BLOCK:]
         wanted = free + rules.steering.guidance * (logits[:BLOCK] - free) if rules.guided else free
-        legal, at_end = self.grammar.allowed(self.where), self._at_end()
-        mask = self._mask(legal, at_end)
+        legal, left = self.grammar.allowed(self.where), self.left()
+        at_end = self.grammar.full(self.where, *left) | self.stuck
+        mask = self._mask(legal, at_end, left)
         steered, mask = rules.steering.adjust(wanted.numpy(), mask, self.where)
         self.overruled += rules.steering.overruled
         if self.form is not None:
@@ -180,8 +189,7 @@ class Songs:
 
     def _probabilities(self, logits: Tensor, possible: Tensor) -> Tensor:
         settings = self.rules.settings
-        bars = self.grammar.length(self.where)[0] - self.start[0]
-        heat = settings.temperature_at(bars) * (1.0 if self.watch is None else self.watch.factor())
+        heat = settings.temperature_at(self.now[0] - self.start[0]) * (1.0 if self.watch is None else self.watch.factor())
         return filters.probabilities(
             logits,
             possible,
@@ -196,20 +204,10 @@ class Songs:
         drawn = [IDLE if generator is None else generator.random() for generator in self.generators]
         return torch.tensor(drawn, dtype=torch.float64)
 
-    def _at_end(self) -> np.ndarray:
-        """bool [B]: the songs that are long enough, and those that once stood still for too long."""
-        bars, _ = self.grammar.length(self.where)
-        self.ids_at_rest = np.where(bars > self.last_bars, 0, self.ids_at_rest + 1)
-        self.last_bars = bars
-        self.stuck |= self.ids_at_rest > MAX_IDS_AT_REST
-        left_bars, left_seconds = self.left()
-        return self.grammar.full(self.where, left_bars, left_seconds) | self.stuck
-
-    def _mask(self, legal: np.ndarray, at_end: np.ndarray) -> np.ndarray:
+    def _mask(self, legal: np.ndarray, at_end: np.ndarray, left: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """The ids that may come, bool [B, V]: all that are legal, those that fit, or those that close the song."""
         mask = np.where(at_end[:, None], self.grammar.closing(self.where), legal) if at_end.any() else legal
         if not self.rules.length.given:
             return mask
-        fitting = mask & (self.grammar.within(self.where, *self.left()) | at_end[:, None])
-        fitting[~at_end, self.grammar.vocabulary.id("EOS")] = False  # no song ends before its length
+        fitting = mask & (self.grammar.within(self.where, *left) | at_end[:, None])
         return np.where(fitting.any(axis=1)[:, None], fitting, mask)

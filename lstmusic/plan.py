@@ -68,7 +68,7 @@ class Plan:
             ConfigError: a setting is missing, unknown to this version, or damaged.
         """
         try:
-            sections = {name: _section(kind, name, facts[name]) for name, kind in SECTIONS.items()}
+            sections: dict[str, Any] = {name: _section(kind, name, facts[name]) for name, kind in SECTIONS.items()}
             primer = None if facts["primer"] is None else unpack(facts["primer"]["ids"])
             if primer is not None and sha256(primer) != facts["primer"]["sha256"]:
                 raise ConfigError("provenance: the primer's ids are damaged, expected those of its sha256")

@@ -79,27 +79,23 @@ def sample(
 
 def _primed(model: Model, rules: Rules, generators: Generators, prefix: np.ndarray) -> Songs:
     """Songs that have read a prefix, all but its last group: that is read by the first step."""
-    grammar, device = rules.grammar, model.device
-    groups = torch.from_numpy(prefix.reshape(1, -1, grammar.group_size)).to(device)
+    grammar, size = rules.grammar, rules.grammar.group_size
+    groups = torch.from_numpy(prefix.reshape(1, -1, size)).to(model.device)
     lanes = rules.stepper.rows // BLOCK
-    state = model.initial_state(lanes)
-    where = grammar.start(1)
+    state, where, bars = model.initial_state(lanes), grammar.start(1), np.zeros(0)
     if groups.shape[1] > 1:
         trajectory = grammar.trajectory(prefix)
-        context = grammar.context(trajectory[grammar.group_size :: grammar.group_size])
-        columns, flags = torch.from_numpy(context.columns).long()[None], torch.from_numpy(context.flags)[None]
-        if rules.steering.columns is not None:
-            told = columns.clone()
-            told[..., -len(rules.steering.columns) :] = torch.from_numpy(rules.steering.columns).long()
-            columns, flags = torch.cat([told, columns]), flags.repeat(2, 1, 1)
+        columns, flags = rules.context(trajectory[None, size::size])
         reset = torch.zeros(columns.shape[:2], dtype=torch.bool)
-        read = groups[:, :-1].repeat(lanes, 1, 1)
-        _, state = model.hidden(read, columns.to(device), flags.to(device), reset, state)
+        _, state = model.hidden(groups[:, :-1].repeat(lanes, 1, 1), columns, flags, reset, state)
         where = trajectory[-1:].copy()
         grammar.advance(where, prefix[-1:])
+        bars = grammar.length(np.r_[trajectory[2 * size :: size], where])[0]  # after each group but BOS
     rows = torch.arange(lanes).repeat_interleave(BLOCK)
     state = tuple(part[:, rows] for part in state)
     songs = Songs(rules, generators, np.repeat(where, BLOCK), groups[:, -1].repeat(BLOCK, 1), state)
+    for group, bar in zip(prefix.reshape(-1, size)[1:], bars, strict=True):
+        songs.hear(np.tile(group, (BLOCK, 1)), np.full(BLOCK, bar))
     songs.resume()
     return songs
 
@@ -114,14 +110,14 @@ def _to_end(songs: Songs, prefix: np.ndarray) -> list[Sampled]:
 def _to_cadence(songs: Songs, prefix: np.ndarray) -> list[Sampled]:
     """Write until the last bars of every song begin; from there each is written many times over, and one way is chosen."""
     found: dict[int, Sampled | tuple[Sampled, Songs, np.random.Generator]] = {}
-    generators = dict(enumerate(songs.generators))
     while any(songs.generators):
         over, near = songs.finished, ending.is_near(*songs.left())
-        for row in [row for row, generator in enumerate(songs.generators) if generator and (over[row] or near[row])]:
-            written = _song(songs, row, prefix)
-            chooser, *particles = generators[row].spawn(1 + BLOCK)
-            found[row] = written if over[row] else (written, songs.forked(row, particles), chooser)
-            songs.generators[row] = None
+        for row, generator in enumerate(songs.generators):
+            if generator is not None and (over[row] or near[row]):
+                written = _song(songs, row, prefix)
+                chooser, *particles = generator.spawn(1 + BLOCK)
+                found[row] = written if over[row] else (written, songs.forked(row, particles), chooser)
+                songs.generators[row] = None
         if any(songs.generators):
             songs.write_group()
     return [song if isinstance(song, Sampled) else _ended(*song) for _, song in sorted(found.items())]

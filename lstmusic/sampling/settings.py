@@ -34,7 +34,8 @@ class SamplingSettings:
 
     def __post_init__(self) -> None:
         curve = self.temperature if isinstance(self.temperature, tuple) else ()
-        for temperature in [t for _, t in curve] or [self.temperature]:
+        values = [temperature for _, temperature in curve]
+        for temperature in values if curve else (self.temperature,):
             _check_temperature("temperature", temperature)
         if any(later <= earlier for (earlier, _), (later, _) in pairwise(curve)):
             raise ConfigError(f"temperature={[list(point) for point in curve]}: expected bars that rise")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -56,6 +57,16 @@ class Rules:
         """Whether conditions are asked for."""
         return self.steering.columns is not None
 
+    def context(self, state: np.ndarray) -> tuple[Tensor, Tensor]:
+        """What the model reads at states [B, ...]: int64 columns, bool flags; of 2 B rows where guided, the first B told."""
+        columns, flags = map(torch.from_numpy, self.grammar.context(state))
+        columns, asked = columns.long(), self.steering.columns
+        if asked is not None:
+            told = columns.clone()
+            told[..., -len(asked) :] = torch.from_numpy(asked).long()
+            columns, flags = torch.cat([told, columns]), torch.cat([flags, flags])
+        return columns.to(self.stepper.device), flags.to(self.stepper.device)
+
 
 class Songs:
     """BLOCK songs that stand at some moment and go on from there.
@@ -70,13 +81,13 @@ class Songs:
     def __init__(
         self,
         rules: Rules,
-        generators: list[np.random.Generator | None],
+        generators: Sequence[np.random.Generator | None],
         where: np.ndarray,
         previous: Tensor,
         state: State,
     ) -> None:
         self.rules, self.grammar, self.stepper = rules, rules.grammar, rules.stepper
-        self.generators, self.where, self.previous, self.state = generators, where, previous, state
+        self.generators, self.where, self.previous, self.state = list(generators), where, previous, state
         self.start = self.now = np.stack(self.grammar.length(where))  # bars and seconds [2, B]
         self.ids_at_rest = np.zeros(BLOCK, np.int64)
         self.stuck, self.closing_nats = np.zeros(BLOCK, bool), np.zeros(BLOCK)
@@ -86,11 +97,11 @@ class Songs:
         self.nats: list[np.ndarray] = []
         self.overruled = np.zeros(BLOCK, np.int64)
 
-    def forked(self, row: int, generators: list[np.random.Generator | None]) -> Songs:
+    def forked(self, row: int, generators: Sequence[np.random.Generator | None]) -> Songs:
         """The song of a row, standing where it stands now, in every row of a new block."""
         rows = np.full(BLOCK, row)
         twin = copy.copy(self)
-        twin.generators, twin.groups, twin.nats = generators, [], []
+        twin.generators, twin.groups, twin.nats = list(generators), [], []
         for name in ("where", "ids_at_rest", "stuck", "closing_nats"):
             setattr(twin, name, getattr(self, name)[rows])
         twin.start, twin.now = self.start[:, rows], self.now[:, rows]
@@ -123,47 +134,37 @@ class Songs:
 
     def write_group(self) -> None:
         """Draw one group for every song."""
-        columns, flags = self._context()
+        columns, flags = self.rules.context(self.where)
         doubled = self.stepper.rows // BLOCK
         self.stepper.read(self.previous.repeat(doubled, 1), columns, flags)
         members = self.previous[:, :0]
         nats = []
         for member in range(self.grammar.group_size):
             if member:
-                columns, flags = self._context()
+                columns, flags = self.rules.context(self.where)
             logits = self.stepper.logits(members.repeat(doubled, 1), columns, flags)
             ids, surprise = self._draw(logits.double().cpu(), members.cpu().numpy())
             nats.append(surprise)
             self._advance(ids)
             members = torch.cat([members, torch.from_numpy(ids)[:, None].to(members.device)], dim=1)
         self.previous = members
-        self._remember(members.cpu().numpy(), np.stack(nats, axis=1))
+        self.groups.append(members.cpu().numpy())
+        self.nats.append(np.stack(nats, axis=1))
+        self.hear(self.groups[-1], self.now[0])
 
-    def _remember(self, groups: np.ndarray, nats: np.ndarray) -> None:
-        self.groups.append(groups)
-        self.nats.append(nats)
+    def hear(self, groups: np.ndarray, bars: np.ndarray) -> None:
+        """Let what listens for repetition hear one group per song, int64 [B, G], after which there are so many bars [B]."""
         if self.watch is not None:
             self.watch.hear(groups)
         if self.form is not None:
-            self.form.hear(groups, self.now[0])
+            self.form.hear(groups, bars)
 
     def _advance(self, ids: np.ndarray) -> None:
-        """Let the grammar read one id per song; a song that stands still for too long is stuck, as with one note for ever."""
+        """Let the grammar read one id per song; one that stands still for too long is stuck, as with one note for ever."""
         self.grammar.advance(self.where, ids)
         before, self.now = self.now, np.stack(self.grammar.length(self.where))
         self.ids_at_rest = np.where(self.now[0] > before[0], 0, self.ids_at_rest + 1)
         self.stuck |= self.ids_at_rest >= MAX_IDS_AT_REST
-
-    def _context(self) -> tuple[Tensor, Tensor]:
-        """The features of every row of the stepper: int64 [rows, F], bool [rows, M]."""
-        context = self.grammar.context(self.where)
-        columns, flags = torch.from_numpy(context.columns).long(), torch.from_numpy(context.flags)
-        asked = self.rules.steering.columns
-        if asked is not None:
-            told = columns.clone()
-            told[:, -len(asked) :] = torch.from_numpy(asked).long()
-            columns, flags = torch.cat([told, columns]), torch.cat([flags, flags])
-        return columns.to(self.stepper.device), flags.to(self.stepper.device)
 
     def _draw(self, logits: Tensor, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """One id per song, int64 [B], and its nats at temperature 1 under the grammar's mask, untold, float64 [B]."""
@@ -172,12 +173,12 @@ class Songs:
         legal, left = self.grammar.allowed(self.where), self.left()
         at_end = self.grammar.full(self.where, *left) | self.stuck
         mask = self._mask(legal, at_end, left)
-        steered, mask = rules.steering.adjust(wanted.numpy(), mask, self.where)
+        adjusted, mask = rules.steering.adjust(wanted.numpy(), mask, self.where)
         self.overruled += rules.steering.overruled
         if self.form is not None:
             bonus = self.form.bonus(members)
-            steered = steered if bonus is None else steered + bonus
-        possible, steered = torch.from_numpy(mask), torch.from_numpy(steered)
+            adjusted = adjusted if bonus is None else adjusted + bonus
+        possible, steered = torch.from_numpy(mask), torch.from_numpy(adjusted)
         if rules.settings.greedy:
             ids = steered.masked_fill(~possible, ILLEGAL).argmax(-1)
         else:
@@ -189,7 +190,9 @@ class Songs:
 
     def _probabilities(self, logits: Tensor, possible: Tensor) -> Tensor:
         settings = self.rules.settings
-        heat = settings.temperature_at(self.now[0] - self.start[0]) * (1.0 if self.watch is None else self.watch.factor())
+        heat = settings.temperature_at(self.now[0] - self.start[0]) * (
+            1.0 if self.watch is None else self.watch.factor()
+        )
         return filters.probabilities(
             logits,
             possible,

@@ -22,7 +22,7 @@ How = dict[str, Any]
 
 BARS, MANY_BARS, LOOP_BARS = 8, 16, 32
 KIND_FACTORS = (0.5, 2.0)
-LEAST_CHOICES = 3  # a chorale's only events in time are HOLD and REST: its rhythm is when to strike
+LENGTHS = {"DURATION", "TIME_SHIFT"}  # a chorale's only events in time are HOLD and REST: its rhythm is when to strike
 C_MAJOR = (0, 2, 4, 5, 7, 9, 11)
 RANGES = {"Soprano": (67, 76), "Bass": (43, 52)}  # MIDI pitches: G4 to E5 and G2 to E3
 ANY_RANGE = (60, 79)  # C4 to G5, where an encoding names no voices
@@ -95,7 +95,8 @@ def _base(codec: Codec, bars: int) -> How:
 
 def _kinds(codec: Codec) -> list[Case]:
     """Temperature of one kind of event, the others as they are."""
-    base, present = _base(codec, BARS), event_kinds(codec.vocabulary)
+    base, kind_of = _base(codec, BARS), event_kinds(codec.vocabulary)
+    present = {*kind_of.tolist()} - (set() if LENGTHS & {r.kind for r in codec.vocabulary.ranges} else {TIME})
     kinds: list[tuple[int, str, str, Callable[[Score], float]]] = [
         (PITCH, "pitch", "entropy of pitches, nats", measures.pitch_entropy),
         (TIME, "time", "entropy of durations, nats", measures.duration_entropy),
@@ -103,7 +104,7 @@ def _kinds(codec: Codec) -> list[Case]:
     ]
     found = []
     for kind, name, words, measure in kinds:
-        for factor in KIND_FACTORS if (present == kind).sum() >= LEAST_CHOICES else ():
+        for factor in KIND_FACTORS if kind in present else ():
             setting, how = f"sampling.{name}_temperature={factor:g}", {f"{name}_temperature": factor, **base}
             found.append(Case("temperature by kind", setting, words, mean(measure), how, base))
     return found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -144,7 +145,7 @@ class Models:
     def _bare(self, batch: int) -> Iterator[Contender]:
         names: dict[str, Callable[[], AbstractContextManager]] = {PLAIN: nullcontext}
         if self.device.type == "cpu":
-            names[WITHOUT_ONEDNN] = _without_onednn
+            names[WITHOUT_ONEDNN] = partial(torch.backends.mkldnn.flags, enabled=False)
         for name, context in names.items():
             size = BYTES["float32"] * bandwidth.bare_entries(self.bare)
             song = BareSong(self.bare, batch)
@@ -158,16 +159,6 @@ class Models:
         if too_much := [size for size in sizes.values() if size > limit]:
             words += f"; {too_much[-1] / 1e9:.1f} GB of keys and values at the longest, the limit is {limit / 1e9:.0f}"
         return Contender(ATTENTION, _count(self.gpt2), Gpt2Song(self.gpt2, batch), places=places, words=words)
-
-
-@contextmanager
-def _without_onednn() -> Iterator[None]:
-    before = torch.backends.mkldnn.enabled
-    torch.backends.mkldnn.enabled = False
-    try:
-        yield
-    finally:
-        torch.backends.mkldnn.enabled = before
 
 
 def _count(model: nn.Module) -> int:

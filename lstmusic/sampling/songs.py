@@ -58,7 +58,7 @@ class Rules:
         return self.steering.columns is not None
 
     def context(self, state: np.ndarray) -> tuple[Tensor, Tensor]:
-        """What the model reads at states [B, ...]: int64 columns, bool flags; of 2 B rows where guided, the first B told."""
+        """What the model reads at states [B, ...]: int64 columns, bool flags; 2 B rows where guided, the first B told."""
         columns, flags = map(torch.from_numpy, self.grammar.context(state))
         columns, asked = columns.long(), self.steering.columns
         if asked is not None:

@@ -14,6 +14,7 @@ def probabilities(
     *,
     temperature: float | Tensor = 1.0,
     kinds: Sequence[tuple[Tensor, float]] = (),
+    between: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
     min_p: float = 0.0,
@@ -23,8 +24,9 @@ def probabilities(
     Args:
         logits: float [B, V]. allowed: bool [B, V], at least one True per row.
         temperature: logits are divided by it; one number, or one per song, float64 [B].
-        kinds: ids of one kind (int64) with a factor on the temperature by which one of them is chosen among its kind; the
-            choice between kinds keeps the temperature of the rest.
+        kinds: where kinds of ids have temperatures of their own, the ids of every kind (int64), each id in one kind, and a
+            factor on the temperature by which one of these is chosen.
+        between: a factor on the temperature by which one of the kinds is chosen.
         top_k: keep the k likeliest ids; 0: all.
         top_p: keep the likeliest ids until their sum reaches p (Holtzman et al. 2020, nucleus sampling).
         min_p: keep ids at least min_p times as likely as the likeliest (Nguyen et al. 2024).
@@ -37,7 +39,7 @@ def probabilities(
     heat = temperature[:, None] if isinstance(temperature, Tensor) else temperature
     scaled = below_best / heat
     for ids, factor in kinds:
-        scaled[:, ids] = _reheated(scaled[:, ids], factor)
+        scaled[:, ids] = _reheated(scaled[:, ids], factor, between)
     p = torch.softmax(scaled, dim=-1)
     keep = allowed
     if top_k:
@@ -53,13 +55,13 @@ def probabilities(
     return p / p.sum(dim=-1, keepdim=True)
 
 
-def _reheated(logits: Tensor, factor: float) -> Tensor:
-    """Logits [B, n] divided by a factor and shifted so that together the ids stay as likely as they were."""
+def _reheated(logits: Tensor, within: float, between: float) -> Tensor:
+    """Logits [B, n] of one kind, chosen among each other at one factor and against other kinds at another."""
     best = logits.max(dim=-1, keepdim=True).values
-    if_none = torch.where(best == -torch.inf, 0.0, best)  # a kind that is not allowed at all
-    hot = (logits - if_none) / factor
-    mass = (logits - if_none).logsumexp(dim=-1, keepdim=True)
-    return torch.where(best == -torch.inf, -torch.inf, hot - hot.logsumexp(dim=-1, keepdim=True) + mass + if_none)
+    none = best == -torch.inf  # of the kind is allowed
+    logits = torch.where(none, 0.0, logits)
+    among = torch.log_softmax(logits / within, dim=-1)
+    return torch.where(none, -torch.inf, among + logits.logsumexp(dim=-1, keepdim=True) / between)
 
 
 def draw(p: Tensor, uniform: Tensor) -> Tensor:

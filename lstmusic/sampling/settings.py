@@ -20,7 +20,8 @@ class SamplingSettings:
     Attributes:
         temperature: a number, or a curve over bars of new music.
         top_k, top_p, min_p: see `filters.probabilities`.
-        pitch_temperature, time_temperature, velocity_temperature: times the temperature, among the events of one kind.
+        pitch_temperature, velocity_temperature: times the temperature by which one of the events of this kind is chosen.
+        time_temperature: the same for durations and shifts, and for the choice between kinds: when the next note comes.
     """
 
     temperature: float | Curve = 1.0

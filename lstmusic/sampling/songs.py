@@ -41,16 +41,19 @@ class Rules:
     settings: SamplingSettings
     length: Length
     repetition: Repetition
-    kinds: list[tuple[Tensor, float]] = field(init=False)
+    kinds: list[tuple[Tensor, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         settings, of_id = self.settings, torch.from_numpy(controls.event_kinds(self.grammar.vocabulary))
         factors = {
+            controls.OTHER: 1.0,
             controls.PITCH: settings.pitch_temperature,
             controls.TIME: settings.time_temperature,
             controls.VELOCITY: settings.velocity_temperature,
         }
-        self.kinds = [(torch.nonzero(of_id == kind)[:, 0], factor) for kind, factor in factors.items() if factor != 1]
+        if any(factor != 1 for factor in factors.values()):
+            kinds = ((torch.nonzero(of_id == kind)[:, 0], factor) for kind, factor in factors.items())
+            self.kinds = [(ids, factor) for ids, factor in kinds if len(ids)]
 
     @property
     def guided(self) -> bool:
@@ -198,6 +201,7 @@ class Songs:
             possible,
             temperature=torch.from_numpy(heat),
             kinds=self.rules.kinds,
+            between=settings.time_temperature,
             top_k=settings.top_k,
             top_p=settings.top_p,
             min_p=settings.min_p,

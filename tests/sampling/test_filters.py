@@ -76,8 +76,11 @@ def test_each_song_has_its_temperature():
     assert out[1].tolist() == pytest.approx(kept(temperature=2.0))
 
 
+REST = (torch.tensor([2, 3]), 1.0)
+
+
 def test_a_kind_has_its_own_temperature_and_stays_as_likely_as_it_was():
-    kinds = [(torch.tensor([0, 1]), 2.0)]
+    kinds = [(torch.tensor([0, 1]), 2.0), REST]
     cold, warm = math.sqrt(0.4), math.sqrt(0.3)
     expected = [0.7 * cold / (cold + warm), 0.7 * warm / (cold + warm), 0.2, 0.1]
     assert kept(kinds=kinds) == pytest.approx(expected)
@@ -85,6 +88,13 @@ def test_a_kind_has_its_own_temperature_and_stays_as_likely_as_it_was():
     both = (squares[0] + squares[1]) / sum(squares)
     expected = [both * 4 / 7, both * 3 / 7, squares[2] / sum(squares), squares[3] / sum(squares)]
     assert kept(kinds=kinds, temperature=0.5) == pytest.approx(expected)
+
+
+def test_the_choice_between_kinds_has_its_own_temperature():
+    kinds = [(torch.tensor([0, 1]), 1.0), REST]
+    first, second = 0.7**2 / (0.7**2 + 0.3**2), 0.3**2 / (0.7**2 + 0.3**2)
+    expected = [first * 4 / 7, first * 3 / 7, second * 2 / 3, second / 3]
+    assert kept(kinds=kinds, between=0.5) == pytest.approx(expected)
 
 
 def test_a_kind_that_is_not_allowed_at_all_stays_out():

@@ -22,7 +22,6 @@ How = dict[str, Any]
 
 BARS, MANY_BARS, LOOP_BARS = 8, 16, 32
 KIND_FACTORS = (0.5, 2.0)
-LENGTHS = {"DURATION", "TIME_SHIFT"}  # a chorale's only events in time are HOLD and REST: its rhythm is when to strike
 C_MAJOR = (0, 2, 4, 5, 7, 9, 11)
 RANGES = {"Soprano": (67, 76), "Bass": (43, 52)}  # MIDI pitches: G4 to E5 and G2 to E3
 ANY_RANGE = (60, 79)  # C4 to G5, where an encoding names no voices
@@ -95,8 +94,7 @@ def _base(codec: Codec, bars: int) -> How:
 
 def _kinds(codec: Codec) -> list[Case]:
     """Temperature of one kind of event, the others as they are."""
-    base, kind_of = _base(codec, BARS), event_kinds(codec.vocabulary)
-    present = {*kind_of.tolist()} - (set() if LENGTHS & {r.kind for r in codec.vocabulary.ranges} else {TIME})
+    base, present = _base(codec, BARS), {*event_kinds(codec.vocabulary).tolist()}
     kinds: list[tuple[int, str, str, Callable[[Score], float]]] = [
         (PITCH, "pitch", "entropy of pitches, nats", measures.pitch_entropy),
         (TIME, "time", "entropy of durations, nats", measures.duration_entropy),

@@ -40,7 +40,9 @@ class Song:
         score: the music.
         ids: int64 [N], BOS group and primer included.
         legal: whether the grammar allows every id.
-        report: seed, ids and new_ids (those drawn), notes, seconds, bars, nats_per_token, illegal, what a primer lost.
+        report: seed, attempt and temperature; ids, new_ids (those drawn), notes, new_notes, seconds, bars, nats_per_token,
+            illegal; loops, the share of groups inside one; overruled, overlong, stuck, closed_at_limit: what did not come
+            out as it was asked for; primer_changes, what a primer lost.
         surprise: nats of each note and bar of the score, under the model at temperature 1.
         nats: of each id that was drawn, float64 [new_ids], the last ones of `ids`.
     """
@@ -235,6 +237,8 @@ class MusicModel:
             "illegal": int((~legal).sum()),
             "loops": loop_share(new_ids.reshape(-1, self.codec.group_size)),
             "overruled": sampled.overruled,
+            "overlong": sampled.overlong,
+            "stuck": sampled.stuck,
             "closed_at_limit": not plan.length.given and new_bars >= MAX_BARS,
         }
         start_tick = 0 if plan.primer_in_output else primer_ticks

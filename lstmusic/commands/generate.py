@@ -120,6 +120,10 @@ def _show(console: Console, folder: Path, rows: list[dict[str, Any]], config: Ge
 def _remarks(row: dict[str, Any]) -> list[str]:
     """What is out of the ordinary with a song."""
     remarks = ["closed at the limit"] if row["closed_at_limit"] else []
+    if row["stuck"]:
+        remarks.append("closed because it stood still")
+    if row["overlong"] > 0:
+        remarks.append("the length gave way to the grammar")
     if row["loops"] > 0:
         remarks.append(f"in loops: {row['loops']:.0%}")
     if row["overruled"] > 0:

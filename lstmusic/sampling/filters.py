@@ -59,9 +59,9 @@ def _reheated(logits: Tensor, within: float, between: float) -> Tensor:
     """Logits [B, n] of one kind, chosen among each other at one factor and against other kinds at another."""
     best = logits.max(dim=-1, keepdim=True).values
     none = best == -torch.inf  # of the kind is allowed
-    logits = torch.where(none, 0.0, logits)
-    among = torch.log_softmax(logits / within, dim=-1)
-    return torch.where(none, -torch.inf, among + logits.logsumexp(dim=-1, keepdim=True) / between)
+    below_best = torch.where(none, 0.0, logits - best)
+    together = best + below_best.logsumexp(dim=-1, keepdim=True)
+    return torch.where(none, -torch.inf, torch.log_softmax(below_best / within, dim=-1) + together / between)
 
 
 def draw(p: Tensor, uniform: Tensor) -> Tensor:

@@ -26,11 +26,15 @@ class Sampled:
         ids: int64 [N], BOS group and primer included.
         nats: float64, one per id that was drawn: under the model at temperature 1, the grammar's mask applied.
         overruled: how often a control gave way to the grammar.
+        overlong: how often the length gave way to it, so that the song may be longer than was asked.
+        stuck: whether the song was closed because it went on without moving on in time.
     """
 
     ids: np.ndarray
     nats: np.ndarray
     overruled: int = 0
+    overlong: int = 0
+    stuck: bool = False
 
 
 @torch.inference_mode()
@@ -109,18 +113,20 @@ def _to_end(songs: Songs, prefix: np.ndarray) -> list[Sampled]:
 
 def _to_cadence(songs: Songs, prefix: np.ndarray) -> list[Sampled]:
     """Write until the last bars of every song begin; from there each is written many times over, and one way is chosen."""
-    found: dict[int, Sampled | tuple[Sampled, Songs, np.random.Generator]] = {}
+    begun: dict[int, Sampled] = {}
+    ways: dict[int, tuple[Songs, np.random.Generator]] = {}
     while any(songs.generators):
         over, near = songs.finished, ending.is_near(*songs.left())
         for row, generator in enumerate(songs.generators):
             if generator is not None and (over[row] or near[row]):
-                written = _song(songs, row, prefix)
-                chooser, *particles = generator.spawn(1 + BLOCK)
-                found[row] = written if over[row] else (written, songs.forked(row, particles), chooser)
+                begun[row] = _song(songs, row, prefix)
+                if not over[row]:
+                    chooser, *particles = generator.spawn(1 + BLOCK)
+                    ways[row] = songs.forked(row, particles), chooser
                 songs.generators[row] = None
         if any(songs.generators):
             songs.write_group()
-    return [song if isinstance(song, Sampled) else _ended(*song) for _, song in sorted(found.items())]
+    return [_ended(song, *ways[row]) if row in ways else song for row, song in sorted(begun.items())]
 
 
 def _ended(begun: Sampled, ways: Songs, chooser: np.random.Generator) -> Sampled:
@@ -138,9 +144,11 @@ def _song(songs: Songs, row: int, prefix: np.ndarray, begun: Sampled | None = No
     nats = np.array([values[row] for values in songs.nats]).reshape(groups.shape)
     ends = np.flatnonzero(groups[:, 0] == grammar.vocabulary.id("EOS"))
     written = slice(int(ends[0]) + 1 if len(ends) else None)
-    before, overruled = (np.zeros(0), 0) if begun is None else (begun.nats, begun.overruled)
+    before = Sampled(prefix, np.zeros(0)) if begun is None else begun
     return Sampled(
-        np.r_[prefix, groups[written].ravel()],
-        np.r_[before, nats[written].ravel()],
-        overruled + int(songs.overruled[row]),
+        ids=np.r_[prefix, groups[written].ravel()],
+        nats=np.r_[before.nats, nats[written].ravel()],
+        overruled=before.overruled + int(songs.overruled[row]),
+        overlong=before.overlong + int(songs.overlong[row]),
+        stuck=bool(songs.stuck[row]),
     )

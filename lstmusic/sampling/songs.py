@@ -41,7 +41,7 @@ class Rules:
     settings: SamplingSettings
     length: Length
     repetition: Repetition
-    kinds: list[tuple[Tensor, float]] = field(default_factory=list)
+    kinds: list[tuple[Tensor, float]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         settings, of_id = self.settings, torch.from_numpy(controls.event_kinds(self.grammar.vocabulary))
@@ -98,7 +98,7 @@ class Songs:
         self.form = Form(BLOCK, rules.repetition.least, self.grammar.vocabulary) if rules.repetition.least else None
         self.groups: list[np.ndarray] = []
         self.nats: list[np.ndarray] = []
-        self.overruled = np.zeros(BLOCK, np.int64)
+        self.overruled, self.overlong = np.zeros((2, BLOCK), np.int64)
 
     def forked(self, row: int, generators: Sequence[np.random.Generator | None]) -> Songs:
         """The song of a row, standing where it stands now, in every row of a new block."""
@@ -108,7 +108,7 @@ class Songs:
         for name in ("where", "ids_at_rest", "stuck", "closing_nats"):
             setattr(twin, name, getattr(self, name)[rows])
         twin.start, twin.now = self.start[:, rows], self.now[:, rows]
-        twin.overruled = np.zeros(BLOCK, np.int64)
+        twin.overruled, twin.overlong = np.zeros((2, BLOCK), np.int64)
         twin.previous = self.previous[torch.from_numpy(rows)]
         halves = np.concatenate([rows + BLOCK * half for half in range(self.stepper.rows // BLOCK)])
         twin.state = tuple(part[:, torch.from_numpy(halves)] for part in self.stepper.state())
@@ -217,4 +217,6 @@ class Songs:
         if not self.rules.length.given:
             return mask
         fitting = mask & (self.grammar.within(self.where, *left) | at_end[:, None])
-        return np.where(fitting.any(axis=1)[:, None], fitting, mask)
+        fits = fitting.any(axis=1)
+        self.overlong += ~fits
+        return np.where(fits[:, None], fitting, mask)

@@ -12,8 +12,9 @@ import numpy as np
 from lstmusic.benchmarks import song_measures as measures
 from lstmusic.benchmarks.song_writing import SECONDS_PER_BAR, length, nats_per_token
 from lstmusic.events.codec import Codec
+from lstmusic.events.kinds import PITCH, TIME, VELOCITY, event_kinds, struck_pitches
 from lstmusic.music_model import Song
-from lstmusic.sampling.controls import PITCH, TIME, VELOCITY, Controls, event_kinds, struck_pitches
+from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.settings import Repetition
 from lstmusic.score import Score
 

@@ -10,10 +10,10 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from lstmusic.events.conditions import NUM_PITCH_CLASSES
 from lstmusic.score import Score
 from lstmusic.score.moments import sounding
 
-PITCH_CLASSES = 12
 TINY = 1e-6
 ALIKE = 0.8
 ROUND_BARS = (1, 2, 4)
@@ -27,7 +27,7 @@ def pitched(score: Score) -> np.ndarray:
 
 def share_in_key(score: Score, classes: Collection[int]) -> float:
     """The share of notes whose pitch class (C = 0) is one of the given; not a number without notes."""
-    pitch_class = pitched(score)["pitch"] % PITCH_CLASSES
+    pitch_class = pitched(score)["pitch"] % NUM_PITCH_CLASSES
     return float(np.isin(pitch_class, list(classes)).mean()) if len(pitch_class) else float("nan")
 
 
@@ -49,7 +49,7 @@ def share_in_range(score: Score, ranges: Mapping[str, tuple[int, int]]) -> float
 
 def pitch_class_histogram(score: Score) -> np.ndarray:
     """The share of notes on each pitch class, float64 [12] from C, summing to 1; all 0 without notes."""
-    counts = np.bincount(pitched(score)["pitch"] % PITCH_CLASSES, minlength=PITCH_CLASSES)
+    counts = np.bincount(pitched(score)["pitch"] % NUM_PITCH_CLASSES, minlength=NUM_PITCH_CLASSES)
     return counts / max(counts.sum(), 1)
 
 
@@ -175,7 +175,7 @@ def ends_on_tonic(score: Score) -> float:
     chord = last_chord(score)
     if not len(score.keys) or not len(chord):
         return float("nan")
-    return float(chord["pitch"].min() % PITCH_CLASSES == score.keys["tonic"][-1])
+    return float(chord["pitch"].min() % NUM_PITCH_CLASSES == score.keys["tonic"][-1])
 
 
 def last_note_quarters(score: Score) -> float:

@@ -197,6 +197,9 @@ class ChoraleGrammar(Grammar):
     def voice(self, state: np.ndarray) -> np.ndarray:
         return state["member"].astype(np.int64)
 
+    def key_ids(self, state: np.ndarray, number: int) -> np.ndarray:
+        return np.broadcast_to(VOCABULARY.without_others("KEY", number), (*state.shape, len(VOCABULARY)))
+
     def crowd(self, state: np.ndarray) -> np.ndarray:
         crowd = np.zeros((*state.shape, len(VOCABULARY)), np.int16)
         crowd[..., PITCHES] = 1 + (self._others(state) > 0).sum(axis=-1)[..., None]

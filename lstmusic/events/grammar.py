@@ -130,6 +130,14 @@ class Grammar(ABC):
         """int64 [...]: which of `voices` the id that comes next belongs to."""
         return np.zeros(state.shape, np.int64)
 
+    def key_ids(self, state: np.ndarray, number: int) -> np.ndarray:
+        """bool [..., V]: the ids that may come where the piece's key is to be this one; all of those that write no key.
+
+        Args:
+            number: of a major key 0-11, of a minor key 12-23, from C.
+        """
+        return np.ones((*state.shape, len(self.vocabulary)), bool)
+
     def crowd(self, state: np.ndarray) -> np.ndarray:
         """int16 [..., V]: how many notes sound together once the id has come, the new one among them.
 

@@ -206,6 +206,13 @@ class MelodyGrammar(Grammar):
         mask[between & ~ready] = strike  # a tune ends with a note
         return mask
 
+    def key_ids(self, state: np.ndarray, number: int) -> np.ndarray:
+        left = np.tile(VOCABULARY.without_others("KEY", number), (*state.shape, 1))
+        # A change changes something: one to the same meter would be one to another key.
+        same_meter = np.arange(len(METERS)) == state["meter"][..., None]
+        left[..., METER_IDS] &= ~(same_meter & (state["key"] == number)[..., None])
+        return left
+
     def crowd(self, state: np.ndarray) -> np.ndarray:
         crowd = np.zeros((*state.shape, len(VOCABULARY)), np.int16)
         crowd[..., PITCHES] = 1

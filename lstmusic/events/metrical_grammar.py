@@ -153,6 +153,10 @@ class MetricalGrammar(Grammar):
         state = np.asarray(state)
         return masks.closing(state.reshape(-1), self.grouped).reshape(*state.shape, len(v.VOCABULARY))
 
+    def key_ids(self, state: np.ndarray, number: int) -> np.ndarray:
+        stated = v.VOCABULARY.without_others("KEY", number + 1)  # 0 is the unknown key
+        return np.broadcast_to(stated, (*state.shape, len(v.VOCABULARY)))
+
     def crowd(self, state: np.ndarray) -> np.ndarray:
         state = np.asarray(state)
         return limits.crowd(state.reshape(-1)).reshape(*state.shape, len(v.VOCABULARY))

@@ -85,6 +85,12 @@ class Vocabulary:
         ids = np.asarray(ids)
         return (ids >= s.start) & (ids < s.stop)
 
+    def without_others(self, kind: str, value: int) -> np.ndarray:
+        """bool [V]: all ids but those of other values of this kind."""
+        kept = ~self.is_kind(kind, np.arange(self.size))
+        kept[self.id(kind, value)] = True
+        return kept
+
     def event(self, id: int) -> Event:
         """The event of one id.
 

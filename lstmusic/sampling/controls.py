@@ -13,53 +13,15 @@ import numpy as np
 
 from lstmusic.errors import ConfigError
 from lstmusic.events import conditions
-from lstmusic.events.frames_grammar import FRAME_KINDS
 from lstmusic.events.grammar import Grammar
-from lstmusic.events.melody_grammar import MelodyGrammar
-from lstmusic.events.metrical_grammar import MetricalGrammar
+from lstmusic.events.kinds import NO_PITCH, struck_pitches
 from lstmusic.events.vocabulary import Vocabulary
-from lstmusic.sampling.scales import Key, key_of
+from lstmusic.sampling.scales import key_of
 
-OTHER, PITCH, TIME, VELOCITY = range(4)  # kinds of event
-# By the names of our own vocabularies and of MidiTok's; everything else is OTHER
-KIND_NAMES = {
-    PITCH: (
-        *("PITCH", "NOTE_ON", "DRUM", "PROGRAM", "FIRST"),
-        *("Pitch", "PitchDrum", "PitchIntervalTime", "PitchIntervalChord", "NoteOn", "DrumOn", "Chord", "Program"),
-    ),
-    TIME: (
-        *("HOLD", "REST", "DURATION", "TIME_SHIFT", "POSITION", "BAR", "NOTE_OFF", "PEDAL_DOWN", "PEDAL_UP"),
-        *("TimeShift", "Rest", "Duration", "Position", "Bar", "NoteOff", "DrumOff", "Pedal", "PedalOff", "Pattern"),
-    ),
-    VELOCITY: ("VELOCITY", "Velocity"),
-}
-STRIKES = ("PITCH", "NOTE_ON")  # the kinds whose values are the pitches that sound; a drum's are instruments
-NO_PITCH = -1
 ALL_VOICES = "all"
 HIGHEST_PITCH = 127
 Limit = Callable[[np.ndarray], np.ndarray]
 """From the grammar's state [B], the ids that a control leaves: bool [V] or [B, V]."""
-
-
-def event_kinds(vocabulary: Vocabulary) -> np.ndarray:
-    """What each id is about, int8 [V]: OTHER, PITCH, TIME or VELOCITY."""
-    kinds = np.full(len(vocabulary), OTHER, np.int8)
-    present = {r.kind for r in vocabulary.ranges}
-    for kind, names in KIND_NAMES.items():
-        for name in present.intersection(names):
-            kinds[vocabulary.slice_of(name)] = kind
-    if present.issuperset(FRAME_KINDS):  # a piano's keys: elsewhere KEY is a piece's
-        kinds[vocabulary.slice_of("KEY")] = PITCH
-    return kinds
-
-
-def struck_pitches(vocabulary: Vocabulary) -> np.ndarray:
-    """The MIDI pitch that each id strikes, int16 [V]; NO_PITCH where it strikes none, or a drum."""
-    pitches = np.full(len(vocabulary), NO_PITCH, np.int16)
-    for kind, low, high in vocabulary.ranges:
-        if kind in STRIKES:
-            pitches[vocabulary.slice_of(kind)] = np.arange(low, high + 1)
-    return pitches
 
 
 @dataclass(frozen=True)
@@ -133,7 +95,8 @@ class Steering:
         if controls.key is not None:
             key = key_of(controls.key)
             in_key = key.holds(pitches) | (pitches == NO_PITCH)
-            self._limits += _stated_key(key, grammar)
+            if (number := key.number) is not None:  # so that the model itself thinks in this key
+                self._limits.append(lambda where: grammar.key_ids(where, number))
         if controls.key_weight is not None:
             self._penalty, in_key = np.where(in_key, 0.0, controls.key_weight), np.ones(len(pitches), bool)
         if not in_key.all():
@@ -192,29 +155,6 @@ def _announced_strikes(vocabulary: Vocabulary) -> tuple[slice, slice] | None:
     if not any(r.kind == "NOTE_ON" for r in vocabulary.ranges):
         return None
     return vocabulary.slice_of("VELOCITY"), vocabulary.slice_of("NOTE_ON")
-
-
-def _stated_key(key: Key, grammar: Grammar) -> list[Limit]:
-    """Where the encoding writes the key of a piece, only this one is, so that the model itself thinks in it."""
-    vocabulary = grammar.vocabulary
-    if key.number is None or not any(r.kind == "KEY" for r in vocabulary.ranges):
-        return []
-    value = key.number + (1 if isinstance(grammar, MetricalGrammar) else 0)  # there 0 is the unknown key
-    allowed = np.ones(len(vocabulary), bool)
-    allowed[vocabulary.slice_of("KEY")] = False
-    allowed[vocabulary.id("KEY", value)] = True
-    if not isinstance(grammar, MelodyGrammar):
-        return [lambda where: allowed]
-    meters = vocabulary.slice_of("METER")
-
-    def keeping(where: np.ndarray) -> np.ndarray:
-        """A change changes something: one to the same meter would be one to another key."""
-        rows = np.tile(allowed, (len(where), 1))
-        stated = np.flatnonzero(where["key"] == value)
-        rows[stated, meters.start + where["meter"][stated].astype(np.int64)] = False
-        return rows
-
-    return [keeping]
 
 
 def _in_range(

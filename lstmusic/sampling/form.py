@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from lstmusic.events.grammar import Grammar
+from lstmusic.events.kinds import PITCH, event_kinds
 from lstmusic.events.vocabulary import Vocabulary
-from lstmusic.sampling.controls import PITCH, event_kinds
 
 BONUS_NATS = 4.0  # for the id that the model bar has at this place,
 FAILED_NATS = 1.0  # and as much more for every bar that did not come out like its model

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lstmusic.errors import ConfigError
+from lstmusic.events.conditions import NUM_PITCH_CLASSES
 
-NUM_PITCH_CLASSES = 12
 NATURAL = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 ACCIDENTALS = {"#": 1, "♯": 1, "b": -1, "♭": -1}
 MAJOR, MINOR = "major", "minor"

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from lstmusic.events.grammar import Grammar
+from lstmusic.events.kinds import OTHER, PITCH, TIME, VELOCITY, event_kinds
 from lstmusic.models.language_model import ILLEGAL, State
-from lstmusic.sampling import controls, filters
+from lstmusic.sampling import filters
 from lstmusic.sampling.controls import Steering
 from lstmusic.sampling.form import Form
 from lstmusic.sampling.repetition import LoopWatch
@@ -44,12 +45,12 @@ class Rules:
     kinds: list[tuple[Tensor, float]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        settings, of_id = self.settings, torch.from_numpy(controls.event_kinds(self.grammar.vocabulary))
+        settings, of_id = self.settings, torch.from_numpy(event_kinds(self.grammar.vocabulary))
         factors = {
-            controls.OTHER: 1.0,
-            controls.PITCH: settings.pitch_temperature,
-            controls.TIME: settings.time_temperature,
-            controls.VELOCITY: settings.velocity_temperature,
+            OTHER: 1.0,
+            PITCH: settings.pitch_temperature,
+            TIME: settings.time_temperature,
+            VELOCITY: settings.velocity_temperature,
         }
         if any(factor != 1 for factor in factors.values()):
             kinds = ((torch.nonzero(of_id == kind)[:, 0], factor) for kind, factor in factors.items())

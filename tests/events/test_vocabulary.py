@@ -34,6 +34,12 @@ def test_is_kind_and_values_agree_with_event(codec):
         assert codec.vocabulary.values(kind, ids[mine]).tolist() == list(range(low, high + 1))
 
 
+def test_without_the_other_values_of_a_kind():
+    vocabulary = Vocabulary([("A", 0, 1), ("B", 5, 7), ("C", 0, 0)])
+    assert vocabulary.without_others("B", 6).tolist() == [True, True, False, True, False, True]
+    assert vocabulary.without_others("C", 0).all()
+
+
 def test_json_round_trip(codec):
     again = Vocabulary.from_json(json.loads(json.dumps(codec.vocabulary.to_json())))
     assert again == codec.vocabulary

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from lstmusic import __version__, calibration
+from lstmusic import __version__
 from lstmusic.corpus.lanes import Arrays, piece_arrays
 from lstmusic.errors import CheckpointError, ConfigError, GenerationError
 from lstmusic.evaluation.likelihood import piece_nats, to_window
 from lstmusic.evaluation.surprise import Surprise, surprise
 from lstmusic.plan import Plan, machine
 from lstmusic.reproduction import fingerprint
+from lstmusic.sampling import calibration
 from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.repetition import loop_share
 from lstmusic.sampling.sampler import Sampled, sample

@@ -17,7 +17,8 @@ The limit: for one song every matrix is read once for each id, so no id comes so
 share of the rate at which a large array is read by as many threads, taken in the same turns. Matrices that fit into the
 cache (`of_cache` below 1) may come faster than from memory.
 
-What follows are the rows of `generation_songs`: one song of 100,000 ids, and complete songs of a trained model.
+What follows are the rows of `generation_songs`: one song of 100,000 ids, and complete songs of a trained model; and those
+of `generation_weights`: what float16 and int8 cost in nats.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from typing import Any
 
 import torch
 
-from lstmusic.benchmarks import bandwidth, generation_songs
+from lstmusic import music_model
+from lstmusic.benchmarks import bandwidth, generation_songs, generation_weights
 from lstmusic.benchmarks.generation_contenders import (
     ATTENTION,
     LENGTHS,
@@ -42,11 +44,12 @@ from lstmusic.benchmarks.generation_contenders import (
 PACKAGES = ("lstmusic", "torch", "transformers", "numpy")
 SIZES = (Size(2, 256), Size(2, 512), Size(3, 1024))
 BATCHES = (1, 16, 128)
+MODELS = (generation_songs.BUNDLED,)
 TURNS = 3
 COLUMNS = (
     *("name", "size", "batch", "weights", "song_ids", "us_per_step", "tokens_per_second", "times_lstm"),
     *("times_lstm_without_onednn", *(f"times_gpt2_{length}" for length in LENGTHS), "times_model_step", "parameters"),
-    *("matrix_mb", "gb_per_second", "of_limit", "of_cache", "words"),
+    *("matrix_mb", "gb_per_second", "of_limit", "of_cache", "nats_per_token", "nats_more", "words"),
 )
 
 
@@ -56,6 +59,7 @@ def rows(
     sizes: tuple[Size, ...] = SIZES,
     batches: tuple[int, ...] = BATCHES,
     turns: int = TURNS,
+    models: list[str] | tuple[str, ...] = MODELS,
     places: tuple[int, ...] = generation_songs.PLACES,
     songs: tuple[int, ...] = generation_songs.SONGS,
 ) -> Iterator[dict[str, Any]]:
@@ -63,18 +67,26 @@ def rows(
 
     Args:
         note: told what is being measured.
+        models: checkpoints whose nats are measured.
         places, songs: of `generation_songs`.
 
     Yields:
         A row for each contender, size and number of songs (`batch`), of a GPT-2 one for each length of song: `us_per_step`,
         after which every song has one more id; `tokens_per_second` of all songs; on lstmusic's rows `times_…`, how many
-        times as fast it is as each peer with as many songs; the rest as the module says. Then those of `generation_songs`.
+        times as fast it is as each peer with as many songs; the rest as the module says. Then those of `generation_songs`,
+        and for each of `models` those of `generation_weights`.
+
+    Raises:
+        CheckpointError: there is no such model.
     """
+    trained = [
+        music_model.load(name) for name in models
+    ]  # whatever is wrong with one shows before anything is measured
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for size in sizes:
-        models = Models(size, device)
+        untrained = Models(size, device)
         for batch in batches:
-            everyone, rate = models.contenders(batch), 0.0
+            everyone, rate = untrained.contenders(batch), 0.0
             for number in range(turns):
                 for one in everyone:
                     note(f"{size}, {batch} songs, turn {number + 1} of {turns}: {one.name}, {one.weights}")
@@ -85,6 +97,9 @@ def rows(
                 yield _row({"size": str(size), "batch": batch} | found)
     for found in generation_songs.rows(device, note, places=places, songs=songs):
         yield _row(found)
+    for model in trained:
+        for found in generation_weights.rows(model, device, note):
+            yield _row(found)
 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -35,10 +35,10 @@ MAX_WIDTH = 400  # columns; on a narrower screen lines go on below, but neither 
 class _Entry(NamedTuple):
     """A module of `benchmarks`, the keys that it takes, and whether it measures files.
 
-    One that measures files has `run(files, on_progress)`, which returns the rows. One that trains has `rows(note, ...)`, a
-    generator that is given its keys by name (unless they are empty) and, where it takes `data`, `open_set` and `subsets`;
-    it calls `note` with words about what it does, and its `summary(rows)` is what the screen shows at the end. One with a
-    picture has `draw(rows, folder)`. Each has PACKAGES.
+    One that measures files has `run(files, on_progress)`, which returns the rows. Any other trains models, or lets them
+    write, and has `rows(note, ...)`, a generator that is given its keys by name (unless they are empty) and, where it takes
+    `data`, `open_set` and `subsets`; it calls `note` with words about what it does, and its `summary(rows)` is what the
+    screen shows at the end. One with a picture has `draw(rows, folder)`. Each has PACKAGES.
     """
 
     takes: tuple[str, ...]
@@ -51,7 +51,7 @@ TABLES = {
     "long_lag": _Entry(("minutes", "seeds")),
     "polyphonic": _Entry(("data", "minutes", "seeds", "models")),
     "training": _Entry(()),
-    "generation": _Entry(()),
+    "generation": _Entry(("models",)),
     "songs": _Entry(("models", "songs")),
     "controls": _Entry(("models", "songs"), picture=True),
 }
@@ -64,7 +64,7 @@ def run(request: Request) -> dict[str, Any]:
     _check_keys(request)
     table, console = _module(config.table), Console()
     started = time.monotonic()
-    measure = _of_files if TABLES[config.table].of_files else _of_trainings
+    measure = _of_files if TABLES[config.table].of_files else _by_rows
     folder, results = measure(request, table, console)
     results |= {"machine": machine.describe(table.PACKAGES), "wall_s": round(time.monotonic() - started, 1)}
     return output.write_report(folder, "bench", request, results)
@@ -86,8 +86,8 @@ def _check_keys(request: Request) -> None:
             )
 
 
-def _of_trainings(request: Request, table: ModuleType, console: Console) -> tuple[Path, dict[str, Any]]:
-    """The rows of a table that trains, shown and written to rows.json as they come."""
+def _by_rows(request: Request, table: ModuleType, console: Console) -> tuple[Path, dict[str, Any]]:
+    """The rows of a table that yields them one by one, shown and written to rows.json as they come."""
     arguments = _arguments(request, console)
     folder = output.open_folder(request)
     rows: Rows = []
@@ -105,7 +105,7 @@ def _of_trainings(request: Request, table: ModuleType, console: Console) -> tupl
 
 
 def _arguments(request: Request, console: Console) -> dict[str, Any]:
-    """What a table that trains is given."""
+    """What a table that yields its rows is given."""
     config: BenchConfig = request.config
     takes = TABLES[config.table].takes
     models = config.models.split(",") if config.models else None

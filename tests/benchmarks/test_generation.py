@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from lstmusic.benchmarks import bandwidth, generation, generation_contenders, generation_peers, generation_songs
+from lstmusic.benchmarks import (
+    bandwidth,
+    generation,
+    generation_contenders,
+    generation_peers,
+    generation_songs,
+    generation_weights,
+)
 from lstmusic.benchmarks.bare_models import BareModel
 from lstmusic.benchmarks.generation_contenders import LENGTHS, PLACES, Contender, Models, Size, own_model
 from lstmusic.benchmarks.generation_peers import BareSong, Gpt2Song, OwnSong, Shape, cache_size, draw, gpt2, gpt2_shape
@@ -23,6 +30,8 @@ def hasty(monkeypatch):
     monkeypatch.setattr(bandwidth, "READ_BYTES", 2**16)
     monkeypatch.setattr(generation_songs, "SIZE", TINY)
     monkeypatch.setattr(generation_songs, "BARS", 0.25)
+    monkeypatch.setattr(generation_weights, "SONGS", 1)
+    monkeypatch.setattr(generation_weights, "BARS", 1)
 
 
 @pytest.fixture

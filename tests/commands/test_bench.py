@@ -32,6 +32,12 @@ def test_the_report_and_the_screen_show_the_rows(taken, music, tmp_path, report_
     assert [path.name for path in taken] == [f"piece-{k}.mid" for k in range(8)]
 
 
+def test_the_help_tells_of_every_table(capsys):
+    assert main(["bench", "--help"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("table=")]
+    assert all(f" {table}: " in line for table in bench.TABLES)
+
+
 def test_no_number_of_pieces_is_all(taken, music, tmp_path):
     assert main(["bench", "data=folder", f"data.path={music}", "pieces=", f"hydra.run.dir={tmp_path}/run"]) == 0
     assert len(taken) == 8

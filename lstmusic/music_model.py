@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from lstmusic import __version__
 from lstmusic.corpus.lanes import Arrays, piece_arrays
 from lstmusic.errors import CheckpointError, ConfigError, GenerationError
 from lstmusic.evaluation.likelihood import piece_nats, to_window
 from lstmusic.evaluation.surprise import Surprise, surprise
-from lstmusic.plan import Plan, machine
-from lstmusic.reproduction import fingerprint
+from lstmusic.provenance import Plan, facts_about
 from lstmusic.sampling import calibration
 from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.repetition import loop_share
@@ -151,7 +149,7 @@ class MusicModel:
         )
 
     def regenerate(self, facts: dict[str, Any]) -> Song:
-        """The song whose provenance this is (`reproduction.facts_of`), written again.
+        """The song whose provenance this is (`provenance.facts_of`), written again.
 
         Raises:
             ConfigError: a setting is not known here, or damaged.
@@ -195,31 +193,23 @@ class MusicModel:
             repetition=plan.repetition,
             weights=plan.weights,
         )
-        facts = {
-            "lstmusic": __version__,
-            "checkpoint": self.name,
-            "model_sha256": self.folder.sha256,
-            **plan.facts(),
-            "machine": machine(),
-        }
         songs = {}
         for i, sampled in zip(sorted(attempts), written, strict=True):
-            song = self._song(sampled, {**facts, "song": i + 1, "attempt": attempts[i]}, plan)
-            song.report["primer_changes"] = primer_changes or {}
-            songs[i] = song
+            songs[i] = self._song(sampled, plan, i + 1, attempts[i])
+            songs[i].report["primer_changes"] = primer_changes or {}
         return songs
 
     def _bars(self, ids: np.ndarray | None) -> float:
         """Bars of music in legal ids, by the encoding's own meter."""
         return 0.0 if ids is None else self.codec.grammar.length(self.codec.grammar.trajectory(ids)[-1:])[0].item()
 
-    def _song(self, sampled: Sampled, facts: dict[str, Any], plan: Plan) -> Song:
+    def _song(self, sampled: Sampled, plan: Plan, number: int, attempt: int) -> Song:
         whole = self.codec.decode(sampled.ids)
         primer_ticks = 0 if plan.primer is None else self.codec.decode(plan.primer).end_tick
         new = whole if plan.primer is None else whole.after(primer_ticks)
         score = whole if plan.primer_in_output else new
-        provenance = json.dumps({**facts, "music_sha256": fingerprint(score)})
-        score = replace(score, texts=((0, provenance), *score.texts))
+        facts = facts_about(plan, number, attempt, score, self.name, self.folder.sha256)
+        score = replace(score, texts=((0, json.dumps(facts)), *score.texts))
         new_bars = self._bars(sampled.ids) - self._bars(plan.primer)
         new_ids = sampled.ids[-len(sampled.nats) :]
         scored = self.codec.scored(new_ids)

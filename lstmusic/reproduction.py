@@ -1,98 +1,33 @@
-"""What a song says it was made by, the song made again from that, and in words what differs.
-
-The provenance is a JSON object in the first text event of a MIDI file: the plan of its run (`plan.Plan.facts`), and
-
-    lstmusic, checkpoint, model_sha256    the version, the model's name and the hash of its weights
-    song, attempt    which song of its seed it is
-    machine    what its numbers were rounded by (`plan.machine`)
-    music_sha256    of the music beside it (`fingerprint`), so that a later change can be told
-"""
+"""A song made again from its provenance, and in words what differs."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from lstmusic import __version__
-from lstmusic.errors import ConfigError, MissingFileError, ReadError
+from lstmusic.errors import ConfigError
 from lstmusic.listening.difference import first_difference
-from lstmusic.plan import SECTIONS, Plan, machine
+from lstmusic.music_model import MusicModel, Song
+from lstmusic.provenance import SECTIONS, Plan, fingerprint, machine
+from lstmusic.sampling.controls import ALL_VOICES
 from lstmusic.score import Score
 
-if TYPE_CHECKING:
-    from lstmusic.music_model import MusicModel, Song
-
-KINDS: dict[str, type] = {
-    **dict.fromkeys(("lstmusic", "checkpoint", "model_sha256", "music_sha256", "weights"), str),
-    **dict.fromkeys(("seed", "song", "attempt"), int),
-    **dict.fromkeys(("machine", *SECTIONS), dict),
-    "primer_in_output": bool,
-}
-LOWEST = {"seed": 0, "song": 1, "attempt": 0}
-BEGINNING = '{"lstmusic"'  # of the text event
-WANTED = "expected a MIDI file that lstmusic generate wrote"
+TYPED = {"sampling.temperature": "temperature", "sampling.greedy": "greedy", "control.ranges": "control.range"}
 
 
-def fingerprint(score: Score) -> str:
-    """SHA-256 of the music as a MIDI file of it would be read; texts do not count."""
-    score = score.canonical()
-    tracks = [asdict(track) for track in score.tracks]
-    told = hashlib.sha256(json.dumps([score.ticks_per_quarter, score.pickup_tick, tracks]).encode())
-    for rows in (score.notes, score.tempi, score.meters, score.keys, score.pedals):
-        told.update(len(rows).to_bytes(8, "little") + rows.tobytes())
-    return told.hexdigest()
-
-
-def facts_of(path: Path | str) -> dict[str, Any]:
-    """The provenance inside a MIDI file, checked.
-
-    Raises:
-        MissingFileError: there is no such file.
-        ReadError: it cannot be read, or holds no provenance, or a torn one.
-        ConfigError: the provenance has other settings than those of this version, or damaged ones.
-    """
-    if not Path(path).is_file():
-        raise MissingFileError(f"song={path}: no such file, {WANTED}")
-    texts = [text for tick, text in Score.read(path).texts if tick == 0 and text.startswith(BEGINNING)]
-    if not texts:
-        raise ReadError(f"song={path}: no provenance of lstmusic in it, {WANTED}")
-    try:
-        facts = json.loads(texts[0])
-    except ValueError as error:
-        raise ReadError(f"song={path}: its provenance is torn ({error}), {WANTED}") from error
-    try:
-        _check(facts)
-    except ConfigError as error:
-        versions = f"written by lstmusic {facts['lstmusic']}, this is {__version__}"
-        raise ConfigError(f"song={path}: {error} ({versions})") from error
-    return facts
-
-
-def _check(facts: dict[str, Any]) -> None:
-    """Raise ConfigError where a provenance is not one that this version writes."""
-    for name, kind in KINDS.items():
-        if type(facts.get(name)) is not kind:
-            came = f"{facts[name]!r:.40}" if name in facts else "missing"
-            raise ConfigError(f"provenance: {name} is {came}, expected {kind.__name__}")
-    for name, lowest in LOWEST.items():
-        if facts[name] < lowest:
-            raise ConfigError(f"provenance: {name} is {facts[name]}, expected at least {lowest}")
-    if unknown := [name for name in facts if name not in {*KINDS, *Plan().facts()}]:
-        raise ConfigError(f"provenance: {unknown[0]} is not known here, expected a song of this version or before")
-    Plan.of(facts)
-
-
-def asked(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a provenance that are not the default, by name."""
+def changed_settings(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a provenance that are not the default, by the keys that `lstmusic generate` has for them."""
     usual = Plan().facts()
     changed = {name: facts[name] for name in ("weights", "primer_in_output") if facts[name] != usual[name]}
     for section in SECTIONS:
         values = facts[section].items()
         changed |= {f"{section}.{key}": value for key, value in values if value != usual[section].get(key)}
+    changed = {TYPED.get(key, key): value for key, value in changed.items()}
+    if changed.get("control.range", {}).keys() == {ALL_VOICES}:
+        changed["control.range"] = changed["control.range"][ALL_VOICES]
     return changed | ({"primer": f"sha256 {facts['primer']['sha256'][:12]}…"} if facts["primer"] else {})
 
 

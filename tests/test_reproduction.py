@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lstmusic
-from lstmusic import reproduction
+from lstmusic import config, provenance, reproduction
 from lstmusic.errors import ConfigError, MissingFileError, ReadError
 from lstmusic.events import codec as codecs
 from lstmusic.sampling.controls import Controls
@@ -55,26 +55,38 @@ def written(song, tmp_path):
 
 
 def test_facts_are_what_was_asked(written, model):
-    facts = reproduction.facts_of(written())
+    facts = provenance.facts_of(written())
     assert (facts["seed"], facts["song"], facts["attempt"]) == (5, 3, 0)
     assert (facts["lstmusic"], facts["model_sha256"]) == (lstmusic.__version__, model.folder.sha256)
-    assert reproduction.asked(facts) == {
-        "sampling.temperature": [[0.0, 0.8], [1.0, 1.2]],
+    assert reproduction.changed_settings(facts) == {
+        "temperature": [[0.0, 0.8], [1.0, 1.2]],
         "sampling.top_k": 20,
         "sampling.pitch_temperature": 0.9,
         "length.bars": 2,
         "length.cadence": False,
         "control.key": "D dorian",
         "control.key_weight": 2.5,
-        "control.ranges": {"Soprano": [60, 79], "all": [40, 70]},
+        "control.range": {"Soprano": [60, 79], "all": [40, 70]},
         "control.polyphony": 3,
         "repetition.break_loops": False,
     }
 
 
+def test_settings_are_told_by_the_keys_that_are_typed(written):
+    facts = provenance.facts_of(written())
+    changes = {
+        "sampling": {**facts["sampling"], "greedy": True},
+        "control": {**facts["control"], "ranges": {"all": [40, 70]}},
+    }
+    changed = reproduction.changed_settings({**facts, **changes})
+    assert (changed["greedy"], changed["control.range"]) == (True, [40, 70])
+    keys = set(config.compose("generate", []).config.__dict__)
+    assert {key.split(".")[0] for key in changed} <= keys
+
+
 def test_a_song_made_again_is_the_same_file(written, model, tmp_path):
     path = written()
-    again = reproduction.reproduce(reproduction.facts_of(path), model)
+    again = reproduction.reproduce(provenance.facts_of(path), model)
     midi.write(again.score, tmp_path / "again.mid")
     assert (tmp_path / "again.mid").read_bytes() == path.read_bytes()
 
@@ -87,8 +99,8 @@ def test_songs_of_every_encoding(encoding, tmp_path):
     model = lstmusic.load(tmp_path / "model")
     (song,) = model.generate(1, seed=2, length_bars=1)
     midi.write(song.score, tmp_path / "song.mid")
-    facts = reproduction.facts_of(tmp_path / "song.mid")
-    assert reproduction.fingerprint(Score.read(tmp_path / "song.mid")) == facts["music_sha256"]
+    facts = provenance.facts_of(tmp_path / "song.mid")
+    assert provenance.fingerprint(Score.read(tmp_path / "song.mid")) == facts["music_sha256"]
     midi.write(reproduction.reproduce(facts, model).score, tmp_path / "again.mid")
     assert (tmp_path / "again.mid").read_bytes() == (tmp_path / "song.mid").read_bytes()
 
@@ -96,12 +108,12 @@ def test_songs_of_every_encoding(encoding, tmp_path):
 def test_where_the_model_lies_does_not_count(written, model, tmp_path):
     path = written()
     moved = lstmusic.music_model.MusicModel(model.folder, name="elsewhere")
-    midi.write(reproduction.reproduce(reproduction.facts_of(path), moved).score, tmp_path / "again.mid")
+    midi.write(reproduction.reproduce(provenance.facts_of(path), moved).score, tmp_path / "again.mid")
     assert (tmp_path / "again.mid").read_bytes() == path.read_bytes()
 
 
 def test_another_model_is_refused(written, model):
-    facts = reproduction.facts_of(written(model_sha256="0" * 64))
+    facts = provenance.facts_of(written(model_sha256="0" * 64))
     with pytest.raises(ConfigError, match=f"its weights {model.folder.sha256[:12]}…, expected 000000000000…"):
         reproduction.reproduce(facts, model)
 
@@ -110,8 +122,8 @@ def test_the_primer_is_inside(model, phrase, tmp_path):
     for inside in (True, False):
         (song,) = model.generate(1, seed=1, length_bars=1, primer=phrase(2), primer_in_output=inside)
         midi.write(song.score, tmp_path / "song.mid")
-        facts = reproduction.facts_of(tmp_path / "song.mid")
-        assert "primer" in reproduction.asked(facts)
+        facts = provenance.facts_of(tmp_path / "song.mid")
+        assert "primer" in reproduction.changed_settings(facts)
         midi.write(reproduction.reproduce(facts, model).score, tmp_path / "again.mid")
         assert (tmp_path / "again.mid").read_bytes() == (tmp_path / "song.mid").read_bytes()
 
@@ -134,7 +146,7 @@ def test_a_provenance_that_cannot_be_followed_is_refused(case, written):
     changes, kind, words = DAMAGED[case]
     path = written(**changes)
     with pytest.raises(kind) as raised:
-        reproduction.facts_of(path)
+        provenance.facts_of(path)
     assert str(raised.value).startswith(f"song={path}: ")
     assert words in str(raised.value)
     assert f"written by lstmusic {lstmusic.__version__}, this is {lstmusic.__version__}" in str(raised.value)
@@ -145,31 +157,31 @@ def test_a_provenance_that_lacks_something_is_refused(written, song):
     for name in set(facts) - {"lstmusic"}:
         path = written(text=json.dumps({key: value for key, value in facts.items() if key != name}))
         with pytest.raises(ConfigError, match=name):
-            reproduction.facts_of(path)
+            provenance.facts_of(path)
 
 
 def test_a_torn_provenance_is_refused(written, song):
     path = written(text=song.score.texts[0][1][:-20])
     with pytest.raises(ReadError, match=r"song=.*song.mid: its provenance is torn \(.*\), expected a MIDI file"):
-        reproduction.facts_of(path)
+        provenance.facts_of(path)
 
 
 @pytest.mark.parametrize("text", ["hello", '{"other": 3}'])
 def test_a_file_without_provenance_is_refused(written, text):
     with pytest.raises(ReadError, match="no provenance of lstmusic in it, expected a MIDI file that lstmusic generate"):
-        reproduction.facts_of(written(text=text))
+        provenance.facts_of(written(text=text))
 
 
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(MissingFileError, match=r"song=.*nowhere.mid: no such file"):
-        reproduction.facts_of(tmp_path / "nowhere.mid")
+        provenance.facts_of(tmp_path / "nowhere.mid")
 
 
 def test_the_fingerprint_is_of_the_music_as_it_is_read(song, tmp_path):
     midi.write(song.score, tmp_path / "song.mid")
     read = Score.read(tmp_path / "song.mid")
-    assert reproduction.fingerprint(read) == reproduction.fingerprint(song.score)
-    assert reproduction.fingerprint(replace(read, texts=())) == reproduction.fingerprint(read)
+    assert provenance.fingerprint(read) == provenance.fingerprint(song.score)
+    assert provenance.fingerprint(replace(read, texts=())) == provenance.fingerprint(read)
 
 
 def louder(score):
@@ -191,11 +203,11 @@ def louder(score):
 )
 def test_the_fingerprint_tells_every_change(song, change):
     score = song.score.canonical()
-    assert reproduction.fingerprint(change(score)) != reproduction.fingerprint(score)
+    assert provenance.fingerprint(change(score)) != provenance.fingerprint(score)
 
 
 def test_music_that_was_changed_is_told_from_another_machine(written, song):
-    facts = reproduction.facts_of(written())
+    facts = provenance.facts_of(written())
     score = song.score.canonical()
     other = {**facts, "machine": {**facts["machine"], "torch": "1.0", "gone": 3}, "lstmusic": "0.0.1"}
     lines_before = int(np.searchsorted(score.bar_ticks(), score.notes["onset_tick"][-1], side="right"))

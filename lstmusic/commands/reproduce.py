@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from lstmusic import music_model, reproduction
+from lstmusic import music_model, provenance, reproduction
 from lstmusic.commands import output
 from lstmusic.config import Request
 from lstmusic.errors import ConfigError, ReproductionError, RequestError
@@ -21,7 +21,7 @@ def run(request: Request) -> dict[str, Any]:
     """Make a song, or each song of a folder, again and compare the bytes; the report. One that differs is a failure."""
     config: ReproduceConfig = request.config
     console = Console()
-    songs = {path: reproduction.facts_of(path) for path in _files(config.song)}
+    songs = {path: provenance.facts_of(path) for path in _files(config.song)}
     models: dict[str, MusicModel] = {}
     for path, facts in songs.items():
         name = config.checkpoint or facts["checkpoint"]
@@ -58,7 +58,7 @@ def _files(song: str | None) -> list[Path]:
         ConfigError: none is.
     """
     if song is None:
-        raise ConfigError(f"song=: {reproduction.WANTED}, or a folder of them")
+        raise ConfigError(f"song=: {provenance.WANTED}, or a folder of them")
     if not Path(song).is_dir():
         return [Path(song)]
     found = sorted(path for path in Path(song).iterdir() if path.suffix.lower() in MIDI_SUFFIXES)
@@ -70,7 +70,8 @@ def _files(song: str | None) -> list[Path]:
 def _words(facts: dict[str, Any]) -> str:
     """What all songs of a run have in common, in three lines."""
     made_by = f"lstmusic {facts['lstmusic']}  checkpoint={facts['checkpoint']}  model {facts['model_sha256'][:12]}…"
-    settings = "  ".join(f"{key}={value}" for key, value in reproduction.asked(facts).items()) or "nothing but defaults"
+    changed = reproduction.changed_settings(facts)
+    settings = "  ".join(f"{key}={value}" for key, value in changed.items()) or "nothing but defaults"
     machine = "  ".join(f"{key} {value}" for key, value in facts["machine"].items())
     return f"{made_by}\nasked: {settings}\nmade with: {machine}"
 

@@ -63,7 +63,7 @@ def test_the_same_bytes(generate, reproduce, model, tmp_path):
     assert (tmp_path / "again" / "song-002.mid").read_bytes() == song.read_bytes()
     assert f"{song}  seed 9, song 2: the same {song.stat().st_size} bytes" in out
     assert f"checkpoint={model}" in out
-    assert "sampling.temperature=[[0.0, 0.8], [1.0, 1.2]]  length.bars=1.0  control.key=F# minor" in out
+    assert "temperature=[[0.0, 0.8], [1.0, 1.2]]  length.bars=1.0  control.key=F# minor" in out
     (row,) = report["songs"]
     assert row["same"] is True
     assert row["differences"] == []

@@ -1,21 +1,33 @@
-"""Plan: all that decides a song beside its model, as plain values that fit into a MIDI file and back."""
+"""Provenance: what a song says it was made by, as plain values that fit into its MIDI file, and read back, checked.
+
+It is a JSON object in the first text event of a MIDI file: the plan of its run (`Plan.facts`), and
+
+    lstmusic, checkpoint, model_sha256    the version, the model's name and the hash of its weights
+    song, attempt    which song of its seed it is
+    machine    what its numbers were rounded by (`machine`)
+    music_sha256    of the music beside it (`fingerprint`), so that a later change can be told
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
+import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from lstmusic.errors import ConfigError
+from lstmusic import __version__
+from lstmusic.errors import ConfigError, MissingFileError, ReadError
 from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.settings import Length, Repetition, SamplingSettings
+from lstmusic.score import Score
 
 T = TypeVar("T")
 SECTIONS: dict[str, type] = {
@@ -24,6 +36,15 @@ SECTIONS: dict[str, type] = {
     "control": Controls,
     "repetition": Repetition,
 }
+OWN_KINDS: dict[str, type] = {
+    **dict.fromkeys(("lstmusic", "checkpoint", "model_sha256", "music_sha256", "weights"), str),
+    **dict.fromkeys(("seed", "song", "attempt"), int),
+    **dict.fromkeys(("machine", *SECTIONS), dict),
+    "primer_in_output": bool,
+}
+LOWEST = {"seed": 0, "song": 1, "attempt": 0}
+BEGINNING = '{"lstmusic"'  # of the text event
+WANTED = "expected a MIDI file that lstmusic generate wrote"
 MAX_PRIMER_BYTES = 2**25  # what a packed primer may unfold to
 
 
@@ -135,3 +156,72 @@ def machine() -> dict[str, Any]:
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
     }
+
+
+def fingerprint(score: Score) -> str:
+    """SHA-256 of the music as a MIDI file of it would be read; texts do not count."""
+    score = score.canonical()
+    tracks = [asdict(track) for track in score.tracks]
+    told = hashlib.sha256(json.dumps([score.ticks_per_quarter, score.pickup_tick, tracks]).encode())
+    for rows in (score.notes, score.tempi, score.meters, score.keys, score.pedals):
+        told.update(len(rows).to_bytes(8, "little") + rows.tobytes())
+    return told.hexdigest()
+
+
+def facts_about(plan: Plan, song: int, attempt: int, score: Score, model: str, model_sha256: str) -> dict[str, Any]:
+    """The provenance of a song.
+
+    Args:
+        song: its number, from 1. attempt: which seed of it came out with notes, from 0.
+        score: the music in its file.
+        model: the name that the model was opened by.
+    """
+    return {
+        "lstmusic": __version__,
+        "checkpoint": model,
+        "model_sha256": model_sha256,
+        **plan.facts(),
+        "machine": machine(),
+        "song": song,
+        "attempt": attempt,
+        "music_sha256": fingerprint(score),
+    }
+
+
+def facts_of(path: Path | str) -> dict[str, Any]:
+    """The provenance inside a MIDI file, checked.
+
+    Raises:
+        MissingFileError: there is no such file.
+        ReadError: it cannot be read, or holds no provenance, or a torn one.
+        ConfigError: the provenance has other settings than those of this version, or damaged ones.
+    """
+    if not Path(path).is_file():
+        raise MissingFileError(f"song={path}: no such file, {WANTED}")
+    texts = [text for tick, text in Score.read(path).texts if tick == 0 and text.startswith(BEGINNING)]
+    if not texts:
+        raise ReadError(f"song={path}: no provenance of lstmusic in it, {WANTED}")
+    try:
+        facts = json.loads(texts[0])
+    except ValueError as error:
+        raise ReadError(f"song={path}: its provenance is torn ({error}), {WANTED}") from error
+    try:
+        _check(facts)
+    except ConfigError as error:
+        versions = f"written by lstmusic {facts['lstmusic']}, this is {__version__}"
+        raise ConfigError(f"song={path}: {error} ({versions})") from error
+    return facts
+
+
+def _check(facts: dict[str, Any]) -> None:
+    """Raise ConfigError where a provenance is not one that this version writes."""
+    for name, kind in OWN_KINDS.items():
+        if type(facts.get(name)) is not kind:
+            came = f"{facts[name]!r:.40}" if name in facts else "missing"
+            raise ConfigError(f"provenance: {name} is {came}, expected {kind.__name__}")
+    for name, lowest in LOWEST.items():
+        if facts[name] < lowest:
+            raise ConfigError(f"provenance: {name} is {facts[name]}, expected at least {lowest}")
+    if unknown := [name for name in facts if name not in {*OWN_KINDS, *Plan().facts()}]:
+        raise ConfigError(f"provenance: {unknown[0]} is not known here, expected a song of this version or before")
+    Plan.of(facts)

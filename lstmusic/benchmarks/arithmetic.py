@@ -16,9 +16,12 @@ REPEATS = 7
 
 def bare_flops(model: nn.Module) -> int:
     """FLOPs per token of a training step of an embedding, which is looked up, recurrent layers and a linear map."""
-    return matrix_flops(
-        sum(p.numel() for name, p in model.named_parameters() if p.ndim == 2 and "embedding" not in name)
-    )
+    return matrix_flops(bare_entries(model))
+
+
+def bare_entries(model: nn.Module) -> int:
+    """Entries of the matrices that `bare_models.BareModel` reads for each id: all but the embedding."""
+    return sum(p.numel() for name, p in model.named_parameters() if p.ndim == 2 and "embedding" not in name)
 
 
 def own_flops(model: RecurrentLanguageModel) -> int:

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from lstmusic.benchmarks.arithmetic import wait_for
 from lstmusic.models.language_model import RecurrentLanguageModel
@@ -53,8 +52,3 @@ def own_entries(model: RecurrentLanguageModel) -> int:
     read = [p for part in (*others, model.head_input, model.head_mlp) for p in part.parameters()]
     output = model.embedding.weight if model.output_weight is None else model.output_weight
     return sum(p.numel() for p in (*recurrent, *read, output) if p.ndim == 2)
-
-
-def bare_entries(model: nn.Module) -> int:
-    """Entries of the matrices that `bare_models.BareModel` reads for each id: all but the embedding."""
-    return sum(p.numel() for name, p in model.named_parameters() if p.ndim == 2 and "embedding" not in name)

@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import nn
 
-from lstmusic.benchmarks import bandwidth
+from lstmusic.benchmarks import arithmetic, bandwidth
 from lstmusic.benchmarks.arithmetic import wait_for
 from lstmusic.benchmarks.bare_models import BareModel
 from lstmusic.benchmarks.generation_peers import (
@@ -29,6 +29,7 @@ from lstmusic.errors import ConfigError
 from lstmusic.events import codec as codecs
 from lstmusic.models.language_model import RecurrentLanguageModel
 from lstmusic.sampling.products import WEIGHTS
+from lstmusic.training.checkpoint import build_model
 
 OWN, PLAIN, WITHOUT_ONEDNN, ATTENTION = "lstmusic", "nn.LSTM", "nn.LSTM without oneDNN", "GPT-2"
 ENCODING = "performance"
@@ -105,16 +106,8 @@ def seconds_per_step(step: Callable[[], None], device: torch.device) -> float:
 
 def own_model(size: Size) -> RecurrentLanguageModel:
     """An untrained model of the encoding; everything but its size is the default."""
-    codec = codecs.build(ENCODING)
-    return RecurrentLanguageModel(
-        num_ids=len(codec.vocabulary),
-        group_size=codec.group_size,
-        feature_sizes=list(codec.grammar.feature_sizes.values()),
-        num_flags=codec.grammar.num_flags,
-        cell="lstm",
-        hidden_size=size.hidden,
-        num_layers=size.layers,
-    ).eval()
+    sizes = {"cell": "lstm", "hidden_size": size.hidden, "num_layers": size.layers}
+    return cast("RecurrentLanguageModel", build_model(codecs.build(ENCODING), sizes)).eval()
 
 
 class Models:
@@ -147,7 +140,7 @@ class Models:
         if self.device.type == "cpu":
             names[WITHOUT_ONEDNN] = partial(torch.backends.mkldnn.flags, enabled=False)
         for name, context in names.items():
-            size = BYTES["float32"] * bandwidth.bare_entries(self.bare)
+            size = BYTES["float32"] * arithmetic.bare_entries(self.bare)
             song = BareSong(self.bare, batch)
             yield Contender(name, _count(self.bare), song, matrix_bytes=size, context=context)
 

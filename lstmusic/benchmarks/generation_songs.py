@@ -14,7 +14,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
@@ -24,7 +23,10 @@ from lstmusic.benchmarks.arithmetic import wait_for
 from lstmusic.benchmarks.generation_contenders import ENCODING, Size, own_model
 from lstmusic.benchmarks.generation_peers import OwnSong
 from lstmusic.events import codec as codecs
-from lstmusic.sampling import sampler, stepper
+from lstmusic.events.grammar import Grammar
+from lstmusic.models.model import Model
+from lstmusic.models.stack import State
+from lstmusic.sampling import stepper
 from lstmusic.sampling.controls import Controls, Steering
 from lstmusic.sampling.settings import Length, Repetition, SamplingSettings
 from lstmusic.sampling.songs import BLOCK, Rules, Songs
@@ -34,6 +36,7 @@ PLACES = (256, 8192, 100_000)
 WINDOW = 200
 BUNDLED, BARS, SONGS, TURNS = "bach", 8.0, (1, 16, 64), 2
 Found = dict[str, Any]
+AnyStepper = stepper.Stepper | stepper.FrameStepper
 
 
 def rows(
@@ -74,20 +77,22 @@ def late(step: Callable[[], None], places: tuple[int, ...], device: torch.device
     return seconds
 
 
-def endless(model: Any) -> Songs:
+def endless(model: Model) -> Songs:
     """A block of songs that the sampler has begun and that do not end."""
-    grammar, device = codecs.build(ENCODING).grammar, model.device
-    rules = Rules(
-        grammar,
-        stepper.build(model, BLOCK),
-        Steering(Controls(), grammar),
-        SamplingSettings(),
-        Length(seconds=1e9, cadence=False),
-        Repetition(),
-    )
-    generators = [np.random.default_rng(seed) for seed in range(BLOCK)]
-    previous = torch.from_numpy(grammar.bos()).to(device).repeat(BLOCK, 1)
-    songs = Songs(rules, generators, grammar.start(BLOCK), previous, model.initial_state(BLOCK))
+    grammar, length = codecs.build(ENCODING).grammar, Length(seconds=1e9, cadence=False)
+    return begun(grammar, stepper.build(model, BLOCK), model.initial_state(1), length, BLOCK)
+
+
+def begun(grammar: Grammar, writer: AnyStepper, state: State, length: Length, number: int) -> Songs:
+    """A block of so many songs as the sampler begins them, with the settings that it has by itself.
+
+    Args:
+        writer: what steps the model. state: the model's before the first group, of one song.
+    """
+    rules = Rules(grammar, writer, Steering(Controls(), grammar), SamplingSettings(), length, Repetition())
+    generators = [np.random.default_rng(k) if k < number else None for k in range(BLOCK)]
+    previous = torch.from_numpy(grammar.bos()).to(writer.device).repeat(BLOCK, 1)
+    songs = Songs(rules, generators, grammar.start(BLOCK), previous, state)
     songs.resume()
     return songs
 
@@ -95,27 +100,33 @@ def endless(model: Any) -> Songs:
 def _complete(number: int, turns: int, note: Callable[[str], None], device: torch.device) -> Iterator[Found]:
     """So many whole songs of the bundled model, with the stepper and without."""
     loaded = music_model.load(BUNDLED)
-    model = loaded.model.to(device)
-    builders = {"stepper": stepper.build, "model.step": lambda model, rows, weights: stepper.FrameStepper(model, rows)}
+    model, grammar = loaded.model.to(device), loaded.codec.grammar
+    builders: dict[str, Callable[[Any, int], AnyStepper]]
+    builders = {"stepper": stepper.build, "model.step": stepper.FrameStepper}
     speed = dict.fromkeys(builders, 0.0)
     for turn in range(turns):
         for way, build in builders.items():
             note(f"turn {turn + 1} of {turns}: {number} songs by {way}")
-            with mock.patch.object(stepper, "build", build):
-                started = time.perf_counter()
-                written = sampler.sample(
-                    model,
-                    loaded.codec.grammar,
-                    [np.random.default_rng(seed) for seed in range(number)],
-                    settings=SamplingSettings(),
-                    length=Length(bars=BARS, cadence=False),
-                )
-                ids = sum(len(song.nats) for song in written)
-                speed[way] = max(speed[way], ids / (time.perf_counter() - started))
+            started, ids = time.perf_counter(), 0
+            writer = build(model, BLOCK)  # once for all blocks, as the sampler does
+            for first in range(0, number, BLOCK):
+                length, count = Length(bars=BARS, cadence=False), min(BLOCK, number - first)
+                ids += _to_end(begun(grammar, writer, model.initial_state(1), length, count))
+            speed[way] = max(speed[way], ids / (time.perf_counter() - started))
     own = {"times_model_step": speed["stepper"] / speed["model.step"]}
     for way in builders:
         about = {"name": f"whole songs by {way}", "batch": number, "weights": "float32", "words": f"model {BUNDLED}"}
         yield about | {"tokens_per_second": speed[way]} | (own if way == "stepper" else {})
+
+
+@torch.inference_mode()
+def _to_end(songs: Songs) -> int:
+    """Write on until every song has ended; how many ids that are."""
+    ids = 0
+    while not songs.finished.all():
+        ids += int((~songs.finished).sum()) * songs.grammar.group_size
+        songs.write_group()
+    return ids
 
 
 def _timed(step: Callable[[], None], device: torch.device) -> float:

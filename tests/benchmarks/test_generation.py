@@ -1,10 +1,10 @@
 """table=generation: peers that compute what they say, bytes counted by hand and by the stepper, rows."""
 
-import numpy as np
 import pytest
 import torch
 
 from lstmusic.benchmarks import (
+    arithmetic,
     bandwidth,
     generation,
     generation_contenders,
@@ -16,7 +16,6 @@ from lstmusic.benchmarks.bare_models import BareModel
 from lstmusic.benchmarks.generation_contenders import LENGTHS, PLACES, Contender, Models, Size, own_model
 from lstmusic.benchmarks.generation_peers import BareSong, Gpt2Song, OwnSong, Shape, cache_size, draw, gpt2, gpt2_shape
 from lstmusic.sampling import step_layers, stepper
-from lstmusic.sampling.songs import BLOCK
 
 CPU = torch.device("cpu")
 TINY = Size(2, 64)
@@ -170,7 +169,7 @@ def test_entries_of_the_own_model_are_those_that_the_stepper_lays_out(monkeypatc
 
 
 def test_entries_of_the_bare_model_by_hand():
-    assert bandwidth.bare_entries(BareModel("lstm", 11, 8, 2)) == 2 * 4 * 8 * (8 + 8) + 8 * 11
+    assert arithmetic.bare_entries(BareModel("lstm", 11, 8, 2)) == 2 * 4 * 8 * (8 + 8) + 8 * 11
 
 
 def test_the_read_rate_is_that_of_the_best_read(monkeypatch):
@@ -247,19 +246,6 @@ def test_rows(hasty):
     assert generation.summary(rows) == rows
 
 
-def test_rows_of_long_songs_and_whole_ones(hasty):
-    rows = list(generation_songs.rows(CPU, lambda words: None, places=(3, 7), songs=(1, 2), turns=1))
-    late = [(row["name"].split(",")[0], row["batch"], row["song_ids"]) for row in rows if row.get("song_ids")]
-    assert late == [("stepper", 1, 3), ("stepper", 1, 7), ("sampler", BLOCK, 3), ("sampler", BLOCK, 7)]
-    whole = {(row["name"], row["batch"]): row for row in rows if "song_ids" not in row}
-    assert len(whole) == 4
-    for number in (1, 2):
-        own, old = (whole[f"whole songs by {way}", number] for way in ("stepper", "model.step"))
-        assert own["times_model_step"] == pytest.approx(own["tokens_per_second"] / old["tokens_per_second"])
-    assert all(row["tokens_per_second"] > 0 for row in rows)
-    assert stepper.build.__name__ == "build"
-
-
 def test_weights_that_the_machine_lacks_leave_a_row_that_says_so(hasty, monkeypatch):
     pytest.importorskip("transformers")
     models = Models(Size(2, 128), CPU)
@@ -295,24 +281,3 @@ def test_a_song_whose_cache_is_too_large_is_left_out(hasty, monkeypatch):
     words = {row["words"] for row in rows if row["name"] == "GPT-2"}
     expected = f"; {cache_size(models.shape, 2, 8191) / 1e9:.1f} GB of keys and values at the longest, the limit is 0"
     assert len(words) == 1 and words.pop().endswith(expected)
-
-
-def test_late_steps_are_all_taken_one_after_the_other(monkeypatch):
-    monkeypatch.setattr(generation_songs, "WINDOW", 3)
-    taken, clock = [], iter(np.cumsum([0, 1, 9, 2, 9, 6, 9, 5, 9, 4, 9, 7]))
-    monkeypatch.setattr(generation_songs.time, "perf_counter", lambda: next(clock))
-    assert generation_songs.late(lambda: taken.append(0), (5, 20), CPU) == {5: 2, 20: 5}
-    assert len(taken) == 20
-
-
-def test_the_sampler_writes_legal_songs_that_do_not_end():
-    torch.manual_seed(0)
-    songs = generation_songs.endless(own_model(TINY))
-    with torch.inference_mode():
-        for _ in range(300):
-            songs.write_group()
-    ids = np.concatenate([songs.grammar.bos().repeat(BLOCK)[:, None], np.concatenate(songs.groups, axis=1)], axis=1)
-    assert ids.shape == (BLOCK, 301)
-    assert not songs.finished.any()
-    for song in ids:
-        songs.grammar.check_prefix(song)

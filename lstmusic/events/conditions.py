@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstmusic.errors import ConfigError
-
 if TYPE_CHECKING:  # every grammar has these columns: it knows this module
     from lstmusic.events.grammar import Grammar
 
@@ -66,25 +64,14 @@ def asked(density: float | None, pitch_classes: Sequence[float] | None) -> np.nd
     """The columns that ask for music, int16 [13]; `UNKNOWN` where nothing is asked.
 
     Args:
-        density: notes per bar, all voices together.
-        pitch_classes: 12 weights, from C; only their proportions count.
-
-    Raises:
-        ConfigError: a density that is not positive; not 12 weights, a negative one, or none above 0.
+        density: notes per bar, all voices together, above 0.
+        pitch_classes: 12 weights from 0, from C; only their proportions count.
     """
     columns = np.full(len(SIZES), UNKNOWN, np.int16)
     if density is not None:
-        if not 0 < density < np.inf:
-            raise ConfigError(f"control.density={density}: expected notes per bar, above 0")
         columns[DENSITY] = _density_level(np.array(density))
     if pitch_classes is not None:
         weights = np.asarray(pitch_classes, np.float64)
-        if weights.shape != (NUM_PITCH_CLASSES,):
-            raise ConfigError(f"control.pitch_classes={list(pitch_classes)}: expected 12 weights, from C")
-        if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
-            raise ConfigError(
-                f"control.pitch_classes={list(pitch_classes)}: expected weights from 0, one of them above it"
-            )
         columns[PITCH_CLASSES] = _share_levels(weights / weights.sum())
     return columns
 

@@ -70,11 +70,12 @@ def within(rows: np.ndarray, bars: np.ndarray, seconds: np.ndarray) -> np.ndarra
     mask[:, v.BAR] = rows["struck"] | later
     mask[:, v.IDS[v.POSITION]] = np.arange(v.MAX_BAR) < (position + left)[:, None]
     mask[:, v.IDS[v.DURATION]] = (left - later)[:, None] >= v.DURATION_STEPS
-    for slot, kind, steps in ((AT_METER, v.METER, _after_meters), (EVENT, v.TEMPO, _after_tempi)):
+    limits = ((AT_METER, v.METER, bars, _after_meters), (EVENT, v.TEMPO, seconds, _after_tempi))
+    for slot, kind, amount, steps in limits:
         at = np.flatnonzero(rows["slot"] == slot)
         if len(at):
             sounds = np.maximum(rows["ends"][at].max(axis=1) - step_of(rows[at]), 0)[:, None]  # for so many steps
-            after = steps(bars[at], seconds[at])
+            after = steps(amount[at])
             free = ~rows["struck"][at][:, None] | (to_line[at][:, None] < after)
             mask[at, v.IDS[kind]] = after >= sounds + free
     return mask
@@ -87,11 +88,11 @@ def steps_left(state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray 
     return np.minimum(by_bars, np.where(step_s > 0, whole_steps(seconds / np.where(step_s > 0, step_s, 1)), np.inf))
 
 
-def _after_meters(bars: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+def _after_meters(bars: np.ndarray) -> np.ndarray:
     """The steps [N, meters] that are left after a bar line with each METER."""
     return whole_steps(bars[:, None] * v.BAR_STEPS)
 
 
-def _after_tempi(bars: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+def _after_tempi(seconds: np.ndarray) -> np.ndarray:
     """The steps [N, tempi] that are left after each TEMPO."""
     return whole_steps(seconds[:, None] / seconds_per_step(np.arange(v.LOWEST_QPM, v.HIGHEST_QPM + 1)))

@@ -63,9 +63,21 @@ class Controls:
                 )
         if self.polyphony is not None and self.polyphony < 1:
             raise ConfigError(f"control.polyphony={self.polyphony}: expected 1 or more notes at a time")
-        conditions.asked(self.density, self.pitch_classes)
+        if self.density is not None and not 0 < self.density < np.inf:
+            raise ConfigError(f"control.density={self.density}: expected notes per bar, above 0")
+        if self.pitch_classes is not None:
+            _check_weights(self.pitch_classes)
         if not 0 <= self.guidance < np.inf:
             raise ConfigError(f"control.guidance={self.guidance}: expected 0 or more")
+
+
+def _check_weights(pitch_classes: Sequence[float]) -> None:
+    """Raise ConfigError where these are not weights of the 12 pitch classes."""
+    weights = np.asarray(pitch_classes, np.float64)
+    if weights.shape != (conditions.NUM_PITCH_CLASSES,):
+        raise ConfigError(f"control.pitch_classes={list(pitch_classes)}: expected 12 weights, from C")
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+        raise ConfigError(f"control.pitch_classes={list(pitch_classes)}: expected weights from 0, one of them above it")
 
 
 class Steering:

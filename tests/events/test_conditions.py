@@ -240,24 +240,3 @@ def test_nothing_asked_is_nothing_told():
     told = conditions.asked(None, None)
     assert told.dtype == np.int16
     assert told.tolist() == [0] * 13 == [0] * len(conditions.SIZES)
-
-
-@pytest.mark.parametrize("density", [0, -1, math.nan, math.inf])
-def test_a_density_that_is_none(density):
-    with pytest.raises(ConfigError, match=r"control\.density=.*: expected notes per bar, above 0"):
-        conditions.asked(density, None)
-
-
-@pytest.mark.parametrize(
-    ("weights", "expected"),
-    [
-        ([1] * 11, "expected 12 weights"),
-        ([1] * 13, "expected 12 weights"),
-        ([0] * 12, "one of them above"),
-        ([1] * 11 + [-0.1], "expected weights from 0"),
-        ([1] * 11 + [math.nan], "expected weights from 0"),
-    ],
-)
-def test_weights_that_are_none(weights, expected):
-    with pytest.raises(ConfigError, match=r"control\.pitch_classes=\[.*" + expected):
-        conditions.asked(None, weights)

@@ -198,8 +198,14 @@ def test_conditions_are_asked_of_a_model_that_has_them():
         ({"ranges": {"Bass": (60, 128)}}, r"control\.range\.Bass=\[60, 128\]: expected"),
         ({"ranges": {"Bass": (60,)}}, r"control\.range\.Bass=\[60\]: expected"),
         ({"polyphony": 0}, r"control\.polyphony=0: expected"),
-        ({"density": 0.0}, r"control\.density=0\.0: expected"),
-        ({"pitch_classes": (1.0,) * 11}, r"control\.pitch_classes=.*expected 12"),
+        *(
+            ({"density": d}, r"control\.density=.*: expected notes per bar, above 0")
+            for d in (0.0, -1.0, np.nan, np.inf)
+        ),
+        *(({"pitch_classes": (1.0,) * n}, r"control\.pitch_classes=\[.*expected 12 weights") for n in (11, 13)),
+        ({"pitch_classes": (0.0,) * 12}, r"control\.pitch_classes=\[.*one of them above it"),
+        ({"pitch_classes": (*(1.0,) * 11, -0.1)}, r"control\.pitch_classes=\[.*expected weights from 0"),
+        ({"pitch_classes": (*(1.0,) * 11, np.nan)}, r"control\.pitch_classes=\[.*expected weights from 0"),
         ({"guidance": -0.5}, r"control\.guidance=-0\.5: expected"),
         ({"guidance": float("nan")}, r"control\.guidance=nan: expected"),
     ],

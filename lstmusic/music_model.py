@@ -157,6 +157,12 @@ class MusicModel:
         (song,) = self._write(Plan.of(facts), {facts["song"] - 1: facts["attempt"]}).values()
         return song
 
+    @property
+    def held_out_nats(self) -> float | None:
+        """Nats per token on the held-out pieces of its training; None where its folder does not tell."""
+        results = self.folder.facts.get("results", {})
+        return results.get("nll_per_token") if results.get("split") == "valid" else None
+
     def calibrated_temperature(self, sampling: SamplingSettings) -> float:
         """The temperature at which songs are as surprising to the model as the held-out pieces of its training were.
 
@@ -166,13 +172,11 @@ class MusicModel:
         Raises:
             ConfigError: the model's folder does not tell its nats on held-out pieces.
         """
-        results = self.folder.facts.get("results", {})
-        held_out = results.get("nll_per_token") if results.get("split") == "valid" else None
-        if held_out is None:
+        if self.held_out_nats is None:
             raise ConfigError(
                 f"temperature=auto: {self.name or 'the model'} does not tell its nats on held-out pieces, expected a number"
             )
-        return calibration.temperature(self.model, self.codec, sampling, held_out)
+        return calibration.temperature(self.model, self.codec, sampling, self.held_out_nats)
 
     def _write(
         self, plan: Plan, attempts: dict[int, int], primer_changes: dict[str, int] | None = None

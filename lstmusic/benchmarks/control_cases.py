@@ -37,7 +37,7 @@ HISTOGRAMS = {
     "F# major": (0, 1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 1),
     "uniform": (1,) * 12,
 }
-LOOPING = (0.5, 0.7)  # temperatures at which songs go round in circles
+LOOPING = (0.5, 0.7)  # temperatures at which songs loop
 ROUNDS = 4
 LEAST = (0.3, 0.6)
 TOLERANCE_S = 0.005  # half a step of `performance`
@@ -68,9 +68,9 @@ def cases(codec: Codec, held_out: float | None) -> list[Case]:
     """The cases of an encoding: controls that it has nothing for are left out.
 
     Args:
-        held_out: nats per token that the model has for held-out music, where that is known.
+        held_out: nats per token that the model has for held-out music; None: unknown, so `auto` has nothing to meet.
     """
-    found = [*_kinds(codec), *_curve(codec), _auto(codec, held_out)]
+    found = [*_kinds(codec), *_curve(codec), *([] if held_out is None else [_auto(codec, held_out)])]
     if (struck_pitches(codec.vocabulary) >= 0).any():
         found += [*_key(codec), _range(codec), *_polyphony(codec)]
     if codec.grammar.conditions:
@@ -124,7 +124,7 @@ def _nats(codec: Codec, first_bar: float, last_bar: float, songs: list[Song]) ->
     return nats_per_token(codec, songs, first_bar, last_bar)
 
 
-def _auto(codec: Codec, held_out: float | None) -> Case:
+def _auto(codec: Codec, held_out: float) -> Case:
     base = _base(codec, MANY_BARS)
     how, of = {"temperature": "auto", **base}, partial(_nats, codec, 0, np.inf)
     return Case("auto", "temperature=auto", "nats per token", of, how, base, held_out)
@@ -214,14 +214,14 @@ def _ending_nats(codec: Codec, songs: list[Song]) -> float:
 
 
 def _loops(codec: Codec) -> list[Case]:
-    """Circles as the detector knows them, and bars played again and again, which it knows nothing of."""
+    """Loops as the detector knows them, and bars played again and again, which it knows nothing of."""
     found = []
     rounds = mean(lambda score: measures.most_rounds(score) >= ROUNDS)
     for temperature in LOOPING:
         base = {"temperature": temperature, **_base(codec, LOOP_BARS)}
         how, beside = ({"repetition": Repetition(break_loops=on), **base} for on in (True, False))
         setting = f"repetition.break_loops=true temperature={temperature:g}"
-        found.append(Case("loops", setting, "songs with a circle", _with_loops, how, beside))
+        found.append(Case("loops", setting, "songs with a loop", _with_loops, how, beside))
         found.append(Case("loops", setting, f"songs with a bar, or 2, or 4, {ROUNDS} times", rounds, how, beside))
     return found
 

@@ -1,7 +1,9 @@
 """table=controls: what every control does to a model's songs: a measure without it and with it.
 
-The measures are taken from the notes (`song_measures`), nats from the model at temperature 1 without any control. Songs
-with a control and those without it come from the same seeds. `draw` puts the same figures into a picture.
+The measures are taken from the notes (`song_measures`), all but two: nats are the model's at temperature 1 without any
+control, and loops are told by `repetition.loop_share`, which has its thresholds in common with the detector that breaks
+them; how often bars are played in a row, beside it, has not. Songs with a control and those without it come from the same
+seeds. `draw` puts the same figures into a picture.
 """
 
 from __future__ import annotations
@@ -43,12 +45,10 @@ def rows(
         CheckpointError: there is no such model.
     """
     for model in models:
-        folder = opened(model).folder
-        held_out = folder.facts.get("results", {}).get("nll_per_token")
-        gallery = _Gallery(model, songs)
-        for case in cases(folder.codec, held_out):
+        codec, gallery = opened(model).codec, _Gallery(model, songs)
+        for case in cases(codec, opened(model).held_out_nats):
             note(f"{model}: {case.setting}")
-            yield {"model": model, "encoding": folder.codec.name, **_row(case, gallery)}
+            yield {"model": model, "encoding": codec.name, **_row(case, gallery)}
 
 
 def _row(case: Case, gallery: _Gallery) -> dict[str, Any]:

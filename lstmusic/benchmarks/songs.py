@@ -1,4 +1,4 @@
-"""table=songs: whether songs are legal, hold notes and go round in circles, at three temperatures, loops broken or not.
+"""table=songs: whether songs are legal, hold notes and loop, at three temperatures, loops broken or not.
 
 Each song has eight bars, or 16 seconds where an encoding knows no bars, and ends there without a search for a cadence. A
 model is a checkpoint, as `generate` takes it.
@@ -57,7 +57,7 @@ def rows(
 
 def measured(codec: Codec, written: Written) -> dict[str, Any]:
     """What songs are like: `songs` and `ids` written; `illegal_ids`; `without_notes`, of the songs as first drawn;
-    `with_loops`, the share of songs that go round in a circle; `repeated_bars`, the mean share; `nats_per_token`, at
+    `with_loops`, the share of songs with a loop; `repeated_bars`, the mean share; `nats_per_token`, at
     temperature 1; `ids_per_second` of one process."""
     songs = written.songs
     return {

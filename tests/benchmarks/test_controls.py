@@ -106,6 +106,14 @@ def test_rows_hold_songs_with_a_control_against_songs_without(tiny_checkpoint, m
     assert list(controls.summary(rows)[0]) == ["model", "control", "setting", "measure", "asked", "without", "with"]
 
 
+def test_auto_is_left_out_where_nobody_knows_the_nats_of_held_out_music():
+    known, unknown = (control_cases.cases(codecs.build("chorale"), held_out) for held_out in (0.5, None))
+    assert [case.setting for case in known if case.setting not in {one.setting for one in unknown}] == [
+        "temperature=auto"
+    ]
+    assert len(known) == len(unknown) + 1
+
+
 def test_auto_is_calibrated_once(tiny_checkpoint, monkeypatch, phrase):
     found, written = [], []
     checkpoint = tiny_checkpoint("chorale")

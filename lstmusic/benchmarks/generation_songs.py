@@ -27,7 +27,7 @@ from lstmusic.events.grammar import Grammar
 from lstmusic.models.model import Model
 from lstmusic.models.stack import State
 from lstmusic.sampling import stepper
-from lstmusic.sampling.controls import Controls, Steering
+from lstmusic.sampling.controls import BoundControls, Controls
 from lstmusic.sampling.settings import Length, Repetition, SamplingSettings
 from lstmusic.sampling.songs import BLOCK, Rules, Songs
 
@@ -89,7 +89,7 @@ def begun(grammar: Grammar, writer: AnyStepper, state: State, length: Length, nu
     Args:
         writer: what steps the model. state: the model's before the first group, of one song.
     """
-    rules = Rules(grammar, writer, Steering(Controls(), grammar), SamplingSettings(), length, Repetition())
+    rules = Rules(grammar, writer, BoundControls(Controls(), grammar), SamplingSettings(), length, Repetition())
     generators = [np.random.default_rng(k) if k < number else None for k in range(BLOCK)]
     previous = torch.from_numpy(grammar.bos()).to(writer.device).repeat(BLOCK, 1)
     songs = Songs(rules, generators, grammar.start(BLOCK), previous, state)

@@ -16,7 +16,7 @@ from lstmusic.errors import ConfigError
 from lstmusic.listening import soundfont
 from lstmusic.listening.page import PageSong, write_page
 from lstmusic.music_model import Song
-from lstmusic.sampling.controls import Controls, Steering
+from lstmusic.sampling.controls import BoundControls, Controls
 from lstmusic.sampling.settings import Repetition, SamplingSettings
 from lstmusic.schema import GenerateConfig, RenderConfig
 from lstmusic.score import Score, midi
@@ -33,7 +33,9 @@ def run(request: Request) -> dict[str, Any]:
         soundfont.load(Path(config.render.soundfont))
     primer = None if config.primer is None else Score.read(config.primer)
     model = music_model.load(config.checkpoint)
-    Steering(arguments["controls"], model.codec.grammar)  # refuses what this encoding or model cannot, before any work
+    BoundControls(
+        arguments["controls"], model.codec.grammar
+    )  # refuses what this encoding or model cannot, before any work
     folder = output.open_folder(request)
     started = time.monotonic()
     songs = model.generate(config.songs, seed=config.seed, primer=primer, **arguments)

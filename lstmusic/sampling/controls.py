@@ -80,13 +80,12 @@ def _check_weights(pitch_classes: Sequence[float]) -> None:
         raise ConfigError(f"control.pitch_classes={list(pitch_classes)}: expected weights from 0, one of them above it")
 
 
-class Steering:
+class BoundControls:
     """Controls bound to a grammar.
 
     Attributes:
         columns: int16 [13], what a model with conditions is told; None: nothing is asked of it.
         guidance: see `Controls`.
-        overruled: int64 [B], how many controls gave way to the grammar in each row of the last `adjust`.
 
     Raises:
         ConfigError: the encoding has no ids that strike pitches, or no such voice; no pitch is left; no conditions.
@@ -94,7 +93,6 @@ class Steering:
 
     def __init__(self, controls: Controls, grammar: Grammar) -> None:
         self.columns, self.guidance = _asked(controls, grammar), controls.guidance
-        self.overruled = np.zeros(1, np.int64)
         self._penalty: np.ndarray | None = None  # nats [V]
         self._limits: list[Limit] = []
         self._announced = _announced_strikes(grammar.vocabulary)
@@ -120,8 +118,12 @@ class Steering:
             most = controls.polyphony
             self._limits.append(lambda where: grammar.crowd(where) <= most)
 
-    def adjust(self, logits: np.ndarray, mask: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def adjust(
+        self, logits: np.ndarray, mask: np.ndarray, where: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What the controls leave of the logits, float64 [B, V], and of the ids that may come, bool [B, V].
+
+        And how many of them gave way to the grammar in each row, int64 [B].
 
         A row in which a control would leave no id keeps those that it had before this control.
 
@@ -130,23 +132,21 @@ class Steering:
         """
         if self._penalty is not None:
             logits = logits - self._penalty
-        if self._limits:
-            self.overruled = np.zeros(len(mask), np.int64)
+        overruled = np.zeros(len(mask), np.int64)
         for limit in self._limits:
-            mask = self._narrowed(mask, limit(where))
-        return logits, mask
+            mask, left = self._narrowed(mask, limit(where))
+            overruled += ~left
+        return logits, mask, overruled
 
-    def _narrowed(self, mask: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    def _narrowed(self, mask: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The ids of bool [B, V] that are wanted, too, or all where none is; and the rows [B] where some is."""
         narrow = mask & wanted
         if self._announced is not None:
             velocities, strikes = self._announced
             in_vain = mask[:, strikes].any(axis=1) & ~narrow[:, strikes].any(axis=1)
             narrow[in_vain, velocities] = False
         left = narrow.any(axis=1)
-        if left.all():
-            return narrow
-        self.overruled += ~left
-        return np.where(left[:, None], narrow, mask)
+        return (narrow if left.all() else np.where(left[:, None], narrow, mask)), left
 
 
 def _asked(controls: Controls, grammar: Grammar) -> np.ndarray | None:

@@ -11,7 +11,7 @@ import torch
 from lstmusic.events.grammar import Grammar
 from lstmusic.models.model import Model
 from lstmusic.sampling import ending, stepper
-from lstmusic.sampling.controls import Controls, Steering
+from lstmusic.sampling.controls import BoundControls, Controls
 from lstmusic.sampling.settings import Length, Repetition, SamplingSettings
 from lstmusic.sampling.songs import BLOCK, Rules, Songs
 
@@ -66,10 +66,10 @@ def sample(
     Raises:
         ConfigError: the encoding or the model has not what a control needs.
     """
-    steering = Steering(controls or Controls(), grammar)
+    bound = BoundControls(controls or Controls(), grammar)
     prefix = grammar.bos() if primer is None else np.asarray(primer, np.int64)
-    rows = BLOCK * (1 if steering.columns is None else 2)
-    rules = Rules(grammar, stepper.build(model, rows, weights), steering, settings, length, repetition or Repetition())
+    rows = BLOCK * (1 if bound.columns is None else 2)
+    rules = Rules(grammar, stepper.build(model, rows, weights), bound, settings, length, repetition or Repetition())
     songs: list[Sampled] = []
     for first in range(0, len(generators), BLOCK):
         block = list(generators[first : first + BLOCK])

@@ -14,7 +14,7 @@ from lstmusic.events.grammar import Grammar
 from lstmusic.events.kinds import OTHER, PITCH, TIME, VELOCITY, event_kinds
 from lstmusic.models.language_model import ILLEGAL, State
 from lstmusic.sampling import filters
-from lstmusic.sampling.controls import Steering
+from lstmusic.sampling.controls import BoundControls
 from lstmusic.sampling.form import Form
 from lstmusic.sampling.repetition import LoopWatch
 from lstmusic.sampling.settings import Length, Repetition, SamplingSettings
@@ -38,7 +38,7 @@ class Rules:
 
     grammar: Grammar
     stepper: Stepper | FrameStepper
-    steering: Steering
+    controls: BoundControls
     settings: SamplingSettings
     length: Length
     repetition: Repetition
@@ -59,12 +59,12 @@ class Rules:
     @property
     def guided(self) -> bool:
         """Whether conditions are asked for."""
-        return self.steering.columns is not None
+        return self.controls.columns is not None
 
     def context(self, state: np.ndarray) -> tuple[Tensor, Tensor]:
         """What the model reads at states [B, ...]: int64 columns, bool flags; 2 B rows where guided, the first B told."""
         columns, flags = map(torch.from_numpy, self.grammar.context(state))
-        columns, asked = columns.long(), self.steering.columns
+        columns, asked = columns.long(), self.controls.columns
         if asked is not None:
             told = columns.clone()
             told[..., -len(asked) :] = torch.from_numpy(asked).long()
@@ -173,12 +173,12 @@ class Songs:
     def _draw(self, logits: Tensor, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """One id per song, int64 [B], and its nats at temperature 1 under the grammar's mask, untold, float64 [B]."""
         rules, free = self.rules, logits[-BLOCK:]
-        wanted = free + rules.steering.guidance * (logits[:BLOCK] - free) if rules.guided else free
+        wanted = free + rules.controls.guidance * (logits[:BLOCK] - free) if rules.guided else free
         legal, left = self.grammar.allowed(self.where), self.left()
         at_end = self.grammar.full(self.where, *left) | self.stuck
         mask = self._mask(legal, at_end, left)
-        adjusted, mask = rules.steering.adjust(wanted.numpy(), mask, self.where)
-        self.overruled += rules.steering.overruled
+        adjusted, mask, overruled = rules.controls.adjust(wanted.numpy(), mask, self.where)
+        self.overruled += overruled
         if self.form is not None:
             bonus = self.form.bonus(members)
             adjusted = adjusted if bonus is None else adjusted + bonus

@@ -9,22 +9,22 @@ from lstmusic.errors import ConfigError
 from lstmusic.events import codec as codecs
 from lstmusic.events.conditions import asked
 from lstmusic.events.kinds import struck_pitches
-from lstmusic.sampling.controls import Controls, Steering
+from lstmusic.sampling.controls import BoundControls, Controls
 
 SONGS = 3
 
 
 def steered(grammar, controls, groups=60, seed=0):
     """Songs drawn evenly from what controls leave: the controls, ids [groups * G, B], and how often a control gave way."""
-    rng, steering = np.random.default_rng(seed), Steering(controls, grammar)
+    rng, bound = np.random.default_rng(seed), BoundControls(controls, grammar)
     where, ids, overruled = grammar.start(SONGS), [], np.zeros(SONGS, np.int64)
     for _ in range(groups * grammar.group_size):
         mask = grammar.allowed(where)
         mask[:, grammar.vocabulary.id("EOS")] &= mask.sum(axis=1) == 1
-        logits, left = steering.adjust(np.zeros(mask.shape), mask, where)
+        logits, left, gave_way = bound.adjust(np.zeros(mask.shape), mask, where)
         assert left.any(axis=1).all()
         assert not (left & ~mask).any()
-        overruled += steering.overruled
+        overruled += gave_way
         ids.append(np.where(left, logits + rng.random(mask.shape), -np.inf).argmax(axis=1))
         grammar.advance(where, ids[-1])
     return np.array(ids), overruled
@@ -41,7 +41,7 @@ def adjusted(codec, controls, events, where=None):
     mask = np.zeros((1, len(vocabulary)), bool)
     ids = [vocabulary.id(*event) for event in events]
     mask[:, ids] = True
-    _, left = Steering(controls, codec.grammar).adjust(
+    _, left, _ = BoundControls(controls, codec.grammar).adjust(
         np.zeros(mask.shape), mask, codec.grammar.start(1) if where is None else where
     )
     return left[0, ids].tolist()
@@ -49,10 +49,10 @@ def adjusted(codec, controls, events, where=None):
 
 def test_without_controls_nothing_is_touched(codec):
     logits, mask = np.zeros((1, len(codec.vocabulary))), codec.grammar.allowed(codec.grammar.start(1))
-    steering = Steering(Controls(), codec.grammar)
-    same = steering.adjust(logits, mask, codec.grammar.start(1))
+    bound = BoundControls(Controls(), codec.grammar)
+    same = bound.adjust(logits, mask, codec.grammar.start(1))
     assert same[0] is logits and same[1] is mask
-    assert steering.columns is None and not steering.overruled.any()
+    assert bound.columns is None and not same[2].any()
 
 
 def test_a_key_forbids_the_notes_outside_it():
@@ -65,10 +65,10 @@ def test_a_key_forbids_the_notes_outside_it():
 
 def test_a_weight_makes_notes_outside_the_key_rarer_instead():
     melody = codecs.build("melody")
-    steering = Steering(Controls(key="C", key_weight=2.5), melody.grammar)
+    bound = BoundControls(Controls(key="C", key_weight=2.5), melody.grammar)
     mask = np.ones((2, len(melody.vocabulary)), bool)
     before = np.arange(mask.size, dtype=np.float64).reshape(mask.shape)
-    logits, left = steering.adjust(before, mask, melody.grammar.start(2))
+    logits, left, _ = bound.adjust(before, mask, melody.grammar.start(2))
     first = melody.vocabulary.slice_of("PITCH").start
     taken = (before - logits)[:, first : first + 12]
     assert taken.tolist() == [[0, 2.5, 0, 2.5, 0, 0, 2.5, 0, 2.5, 0, 2.5, 0]] * 2
@@ -142,14 +142,14 @@ def test_where_a_control_would_leave_nothing_it_gives_way_and_is_counted():
     mask[1, [vocabulary.id("PITCH", 60), vocabulary.id("PITCH", 61)]] = True
     mask[2, vocabulary.id("PITCH", 90)] = True
     before = mask.copy()
-    steering = Steering(Controls(key="C", ranges={"all": (48, 60)}), grammar)
-    _, left = steering.adjust(np.zeros(mask.shape), mask, grammar.start(3))
+    bound = BoundControls(Controls(key="C", ranges={"all": (48, 60)}), grammar)
+    _, left, overruled = bound.adjust(np.zeros(mask.shape), mask, grammar.start(3))
     assert [np.flatnonzero(row).tolist() for row in left] == [
         [vocabulary.id("PITCH", 61)],
         [vocabulary.id("PITCH", 60)],
         [vocabulary.id("PITCH", 90)],
     ]
-    assert steering.overruled.tolist() == [2, 0, 2]
+    assert overruled.tolist() == [2, 0, 2]
     assert (mask == before).all()
 
 
@@ -180,12 +180,12 @@ def test_whatever_is_asked_something_legal_is_left(encoding, key, ranges, polyph
 
 def test_conditions_are_asked_of_a_model_that_has_them():
     grammar = codecs.build("melody", conditions=True).grammar
-    steering = Steering(Controls(density=6.0, guidance=3.0), grammar)
-    assert steering.columns.tolist() == asked(6.0, None).tolist()
-    assert steering.guidance == 3.0
+    bound = BoundControls(Controls(density=6.0, guidance=3.0), grammar)
+    assert bound.columns.tolist() == asked(6.0, None).tolist()
+    assert bound.guidance == 3.0
     for name, value in {"density": 6.0, "pitch_classes": (1.0,) * 12}.items():
         with pytest.raises(ConfigError, match=rf"^control\.{name}: .*encoding\.conditions=true"):
-            Steering(Controls(**{name: value}), codecs.build("melody").grammar)
+            BoundControls(Controls(**{name: value}), codecs.build("melody").grammar)
 
 
 @pytest.mark.parametrize(
@@ -228,4 +228,4 @@ def test_what_no_encoding_could_follow_is_refused_at_once(wrong, message):
 )
 def test_what_this_encoding_cannot_follow_is_refused(encoding, controls, message):
     with pytest.raises(ConfigError, match=message):
-        Steering(Controls(**controls), codecs.build(encoding).grammar)
+        BoundControls(Controls(**controls), codecs.build(encoding).grammar)

@@ -164,7 +164,7 @@ def _finish(
     if split == "train":
         results["verdict"] = "No held-out pieces (they take three at least): nobody can tell how good it is."
     else:
-        results["verdict"] = f"{simple.verdict(results['nll_per_token'], results['baselines'])} (valid)"
+        results["verdict"] = simple.verdict(results["nll_per_token"], results["baselines"], split)
     if corpus.indices("test"):
         test = corpus.lanes("test", num_lanes=LANES, window_steps=WINDOW_STEPS)
         results["test_nll_per_token"] = split_nats(best.model, test).per_token

@@ -114,16 +114,17 @@ def baselines(codec: Codec, train: Sequence[np.ndarray], held_out: Sequence[np.n
     return {name: float(-np.log(probability).mean()) for name, probability in by_name.items()}
 
 
-def verdict(nats_per_token: float, beside: dict[str, float]) -> str:
-    """What a figure means, in words."""
+def verdict(nats_per_token: float, beside: dict[str, float], split: str = "") -> str:
+    """What a figure means, in words; the first sentence ends with the split, where that is given."""
+    where = f" ({split})" if split else ""
     best_name = min(beside, key=lambda name: beside[name])
     best = beside[best_name]
     gain = (best - nats_per_token) / best
     figures = f"{nats_per_token:.3f} nats per token against {best:.3f} of the best baseline ({best_name})"
     if not nats_per_token < beside["unigram"]:  # nor where it is not a number
-        return f"Learned nothing yet: {figures}. Train longer; its songs will be noise."
+        return f"Learned nothing yet: {figures}{where}. Train longer; its songs will be noise."
     if gain <= 0:
-        return f"Undertrained: {figures}. Train longer, or on more pieces."
+        return f"Undertrained: {figures}{where}. Train longer, or on more pieces."
     if gain < 0.15:
-        return f"Learned a little: {figures}. Songs will wander; train longer."
-    return f"Learned well: {figures}, {100 * gain:.0f} % less."
+        return f"Learned a little: {figures}{where}. Songs will wander; train longer."
+    return f"Learned well: {figures}, {100 * gain:.0f} % less{where}."

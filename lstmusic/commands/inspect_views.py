@@ -56,7 +56,7 @@ def _startling(score: Score, found: Surprise) -> list[dict[str, Any]]:
     for k in np.argsort(-np.nan_to_num(found.note_nats))[:STARTLING].tolist():
         note = score.notes[k]
         bar = int(np.searchsorted(lines, note["onset_tick"], side="right")) - 1 + palette.first_bar(score)
-        pitch = f"{palette.PITCH_NAMES[note['pitch'] % 12]}{note['pitch'] // 12 - 1}"
+        pitch = palette.pitch_name(note["pitch"])
         row = {"bar": bar, "voice": names[note["track"]], "pitch": pitch, "nats": round(float(found.note_nats[k]), 3)}
         rows.append(row)
     return rows

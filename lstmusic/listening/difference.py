@@ -72,7 +72,7 @@ def _notes_at(score: Score, tick: int) -> list[str]:
     """The notes that begin at a tick, in words."""
     names = palette.track_names(score)
     return [
-        f"{palette.PITCH_NAMES[pitch % 12]}{pitch // 12 - 1} of {length} ticks, velocity {velocity} ({names[track]})"
+        f"{palette.pitch_name(pitch)} of {length} ticks, velocity {velocity} ({names[track]})"
         for _, length, pitch, velocity, track in score.notes[score.notes["onset_tick"] == tick].tolist()
     ]
 

@@ -161,7 +161,7 @@ def draw_roll(axes: Axes, timeline: Timeline, nats: np.ndarray) -> PolyCollectio
     lowest, highest = palette.pitch_range(score)
     axes.set_ylim(lowest - 0.5, highest + 0.5)
     named = [pitch for pitch in range(lowest, highest + 1) if pitch % 12 in (0, 7)]
-    axes.set_yticks(named, [f"{palette.PITCH_NAMES[p % 12]}{p // 12 - 1}" for p in named])
+    axes.set_yticks(named, [palette.pitch_name(pitch) for pitch in named])
     axes.vlines(timeline.bars()[0], lowest - 0.5, highest + 0.5, color=FAINT, lw=0.5, alpha=0.6)
     return drawn
 

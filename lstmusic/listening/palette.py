@@ -15,6 +15,11 @@ def colour_of(track: int) -> str:
     return VOICE_COLOURS[track % len(VOICE_COLOURS)]
 
 
+def pitch_name(pitch: int) -> str:
+    """A MIDI pitch as it is written, with its octave: 60 is C4."""
+    return f"{PITCH_NAMES[pitch % 12]}{pitch // 12 - 1}"
+
+
 def track_names(score: Score) -> list[str]:
     """What to call each track: its own name, else its number."""
     return [track.name.strip() or f"Track {number}" for number, track in enumerate(score.tracks, 1)]

@@ -107,9 +107,9 @@ class Roll:
                 line = top + POINTS_PER_SEMITONE * SCALE
                 self.surface.line((self.x(0), line, self.x(self.end_tick), line), BAR, SCALE // 2)
             if pitch % 12 in (0, 7):
-                name = f"{palette.PITCH_NAMES[pitch % 12]}{pitch // 12 - 1}"
                 middle = top + POINTS_PER_SEMITONE * SCALE / 2
-                self.text(self.x(0) - 8 * SCALE, middle, name, INK if pitch % 12 == 0 else FAINT, "rm")
+                colour = INK if pitch % 12 == 0 else FAINT
+                self.text(self.x(0) - 8 * SCALE, middle, palette.pitch_name(pitch), colour, "rm")
 
     def vertical(self, tick: float, label: str, strong: bool) -> None:
         """A line at a tick and its label below."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -10,19 +11,21 @@ if TYPE_CHECKING:
     from lstmusic.music_model import MusicModel as MusicModel
     from lstmusic.music_model import Song as Song
     from lstmusic.music_model import load as load
+    from lstmusic.sampling.controls import Controls as Controls
+    from lstmusic.sampling.settings import Repetition as Repetition
     from lstmusic.score import Score as Score
 
-__all__ = ["MusicModel", "Score", "Song", "__version__", "load"]
+__all__ = ["Controls", "MusicModel", "Repetition", "Score", "Song", "__version__", "load"]
+HOMES = {
+    **dict.fromkeys(("MusicModel", "Song", "load"), "lstmusic.music_model"),
+    "Controls": "lstmusic.sampling.controls",
+    "Repetition": "lstmusic.sampling.settings",
+    "Score": "lstmusic.score",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import a name where it is first used: `import lstmusic` stays quick."""
-    if name == "Score":
-        from lstmusic.score import Score
-
-        return Score
-    if name in ("MusicModel", "Song", "load"):
-        from lstmusic import music_model
-
-        return getattr(music_model, name)
-    raise AttributeError(f"module 'lstmusic' has no attribute {name!r}")
+    if name not in HOMES:
+        raise AttributeError(f"module 'lstmusic' has no attribute {name!r}")
+    return getattr(import_module(HOMES[name]), name)

@@ -163,3 +163,11 @@ def test_a_folder_without_weights_says_what_is_missing(folder):
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"model\.safetensors is missing"):
         lstmusic.load(folder)
+
+
+def test_the_package_hands_out_what_it_names():
+    for name in lstmusic.__all__:
+        assert getattr(lstmusic, name) is not None
+    assert lstmusic.Controls is Controls
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        lstmusic.nothing  # noqa: B018

@@ -33,9 +33,8 @@ def run(request: Request) -> dict[str, Any]:
         soundfont.load(Path(config.render.soundfont))
     primer = None if config.primer is None else Score.read(config.primer)
     model = music_model.load(config.checkpoint)
-    BoundControls(
-        arguments["controls"], model.codec.grammar
-    )  # refuses what this encoding or model cannot, before any work
+    # Before any work it refuses what this encoding or model cannot
+    BoundControls(arguments["controls"], model.codec.grammar)
     folder = output.open_folder(request)
     started = time.monotonic()
     songs = model.generate(config.songs, seed=config.seed, primer=primer, **arguments)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from lstmusic.events.grammar import Grammar
 from lstmusic.events.kinds import PITCH, event_kinds
 from lstmusic.events.vocabulary import Vocabulary
 
@@ -154,17 +153,3 @@ class Form:
     def choose(self, rows: np.ndarray) -> None:
         """Song r goes on as song rows[r] stood."""
         self._songs = [self._songs[row].copy() for row in rows]
-
-
-def repeated_bars(ids: np.ndarray, grammar: Grammar) -> float:
-    """The share of a song's bars that repeat an earlier one, as `Form` counts them; 0 without a whole bar.
-
-    Args:
-        ids: int [N], from the BOS group to the EOS group.
-    """
-    song, strikes = _Song(), event_kinds(grammar.vocabulary) == PITCH
-    groups = np.asarray(ids, np.int64).reshape(-1, grammar.group_size)
-    bars = grammar.length(grammar.trajectory(groups.ravel())[:: grammar.group_size])[0]
-    for group, after in zip(groups[1:-1], bars[2:].tolist(), strict=True):
-        song.hear(group, after, bool(strikes[group].any()))
-    return song.repeated / max(song.finished, 1)

@@ -7,7 +7,7 @@ import pytest
 
 from lstmusic.events import codec as codecs
 from lstmusic.events.vocabulary import Vocabulary
-from lstmusic.sampling.form import BONUS_NATS, FAILED_NATS, Form, repeated_bars
+from lstmusic.sampling.form import BONUS_NATS, FAILED_NATS, Form
 
 TONES = 12
 VOCABULARY = Vocabulary([("PITCH", 0, TONES - 1), ("REST", 0, 0), ("METER", 0, 0)])
@@ -166,6 +166,17 @@ def test_songs_that_forked_within_a_bar_have_bars_of_their_own():
             form.choose(np.array([0, 0]))
         form.hear(np.array([[one], [other]]), np.full(2, (k + 1) / 4))
     assert [song.repeated for song in form._songs] == [1, 0]
+
+
+def repeated_bars(ids, grammar):
+    """The share of a song's bars that repeat an earlier one, as `Form` counts them; 0 without a whole bar."""
+    form = Form(1, 0.5, grammar.vocabulary)
+    groups = np.asarray(ids, np.int64).reshape(-1, grammar.group_size)
+    bars = grammar.length(grammar.trajectory(groups.ravel())[:: grammar.group_size])[0]
+    for group, after in zip(groups[1:-1], bars[2:], strict=True):
+        form.hear(group[None], np.array([after]))
+    (song,) = form._songs
+    return song.repeated / max(song.finished, 1)
 
 
 @pytest.mark.parametrize("encoding", ["chorale", "melody", "metrical", "performance"])

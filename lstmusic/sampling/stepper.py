@@ -59,17 +59,18 @@ class Stepper:
         self.base = self.head_sum.table.new_zeros(rows, model.head_input.out_features)
         self._advance = _captured(_stack(self.stack_sum, self.layers, head_input, self.base), self.device)
         self._judge = _captured(_head(self.head_sum, self.base, model, weights), self.device)
-        for part in self._held():
+        for part in (part for layer in self.layers for part in layer.parts):
             part.zero_()  # making a graph has advanced it
 
     @torch.inference_mode()
     def load(self, state: State) -> None:
-        """Go on from a state of the model, each float [L, 1 or R, H]; one row is copied to all."""
-        num_layers, size, num_parts = len(self.layers), self.layers[0].parts[0].shape[1], len(self.layers[0].parts)
-        found = [tuple(part.shape) for part in state]
-        if not any(found == [(num_layers, songs, size)] * num_parts for songs in (1, self.rows)):
-            expected = [(num_layers, self.rows, size)] * num_parts
-            raise StateShapeError(f"state {found}: expected {expected}, or one row in the place of {self.rows}")
+        """Go on from a state of the model, each float [L, 1 or R, H]; one row is copied to all.
+
+        Raises:
+            StateShapeError: the state is one of another model or number of rows.
+        """
+        expected = [(len(self.layers), self.rows, part.shape[1]) for part in self.layers[0].parts]
+        _check_shapes(state, expected)
         for part, layers in zip(state, self._parts(), strict=True):
             for mine, theirs in zip(layers, part, strict=True):
                 mine.copy_(theirs)
@@ -78,12 +79,6 @@ class Stepper:
     def state(self) -> State:
         """A copy of the state, each float [L, R, H]: what the model's own step takes."""
         return tuple(torch.stack(layers) for layers in self._parts())
-
-    @torch.inference_mode()
-    def choose(self, rows: Tensor) -> None:
-        """Row r goes on as row rows[r] stood; int64 [R]."""
-        for part in self._held():
-            part.copy_(part[rows])
 
     @torch.inference_mode()
     def read(self, previous: Tensor, columns: Tensor, flags: Tensor) -> None:
@@ -105,13 +100,16 @@ class Stepper:
         self.head_sum.point(members, columns, flags)
         return self._judge()
 
-    def _held(self) -> list[Tensor]:
-        """All that a song leaves behind: what the head reads of the stack's last output, and the state."""
-        return [self.base, *(part for layer in self.layers for part in layer.parts)]
-
     def _parts(self) -> list[tuple[Tensor, ...]]:
         """For each part of the state its buffers, layer by layer."""
         return list(zip(*(layer.parts for layer in self.layers), strict=True))
+
+
+def _check_shapes(state: State, expected: list[tuple[int, ...]]) -> None:
+    """Raise StateShapeError where the parts of a state are not of these shapes [L, R, H], nor of one row each."""
+    found = [tuple(part.shape) for part in state]
+    if found not in (expected, [(num_layers, 1, size) for num_layers, _, size in expected]):
+        raise StateShapeError(f"state {found}: expected {expected}, or one row in the place of {expected[0][1]}")
 
 
 def _captured(work: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:
@@ -199,17 +197,13 @@ class FrameStepper:
         self.hidden = self.carried[0][0]  # of the right shape; nothing is asked before the first `read`
 
     def load(self, state: State) -> None:
-        """Go on from a state of the model; one row is copied to all."""
+        """See `Stepper.load`."""
+        _check_shapes(state, [tuple(part.shape) for part in self.carried])
         self.carried = tuple(part.expand(-1, self.rows, -1).clone() for part in state)
 
     def state(self) -> State:
         """A copy of the state."""
         return tuple(part.clone() for part in self.carried)
-
-    def choose(self, rows: Tensor) -> None:
-        """Row r goes on as row rows[r] stood; int64 [R]."""
-        self.carried = tuple(part[:, rows] for part in self.carried)
-        self.hidden = self.hidden[rows]
 
     @torch.no_grad()
     def read(self, previous: Tensor, columns: Tensor, flags: Tensor) -> None:

@@ -80,7 +80,7 @@ def test_a_stepper_says_what_the_model_says_of_a_window(encoding, cell, shaken, 
 
 @pytest.mark.parametrize("kind", ["language", "frames", "echoes"])
 @pytest.mark.parametrize("rows", [1, 4])
-def test_a_song_goes_on_from_a_state_of_the_model_and_forks(kind, rows, shaken, window_of):
+def test_a_song_goes_on_from_a_state_of_the_model(kind, rows, shaken, window_of):
     codec = codecs.build("chorale" if kind == "language" else "frames")
     frames = {"output": "joint", "embedding_size": 8, "hidden_size": 12, "echoes": [2, 3] if kind == "echoes" else []}
     model = shaken(codec) if kind == "language" else build_model(codec, frames).eval()
@@ -92,13 +92,10 @@ def test_a_song_goes_on_from_a_state_of_the_model_and_forks(kind, rows, shaken, 
         _, state = model.hidden(*first)
         stepper.load(state)
         state = tuple(part.expand(-1, rows, -1) for part in state)
-        forks = torch.tensor([rows - 1, *range(rows - 1)])
         for t in (3, 4):
             here = window.columns[played, t, 0], window.flags[played, t, 0]
             hidden, state = model.step(window.previous[played, t], *here, state)
             stepper.read(window.previous[played, t], *here)
-            stepper.choose(forks)  # the head goes on from the song that was chosen, and so does the next step
-            hidden, state = hidden[forks], tuple(part[:, forks] for part in state)
             members = window.targets[played, t, :2]
             expected = model.member_logits(hidden, members, *here)
             torch.testing.assert_close(stepper.logits(members, *here), expected, atol=1e-5, rtol=1e-5)
@@ -114,6 +111,20 @@ def test_a_state_of_another_model_or_number_of_songs_is_refused(tiny_model):
             stepper.load(other.initial_state(4))
     with pytest.raises(StateShapeError, match=r"\(2, 3, 12\)"):
         stepper.load(tiny_model(codec).initial_state(3))
+
+
+@pytest.mark.parametrize("echoes", [[], [2, 3]])
+def test_a_state_of_another_model_of_frames_or_number_of_songs_is_refused(echoes):
+    codec, sizes = codecs.build("frames"), {"output": "joint", "embedding_size": 8, "hidden_size": 12, "num_layers": 1}
+    model = build_model(codec, {**sizes, "echoes": echoes})
+    stepper = build(model, 4)
+    stepper.load(model.initial_state(1))
+    others = {"hidden_size": 13}, {"num_layers": 2}, {"echoes": [] if echoes else [2]}
+    for changes in others:
+        with pytest.raises(StateShapeError, match="expected"):
+            stepper.load(build_model(codec, {**sizes, "echoes": echoes, **changes}).initial_state(4))
+    with pytest.raises(StateShapeError, match="or one row in the place of 4"):
+        stepper.load(model.initial_state(3))
 
 
 @pytest.mark.parametrize("weights", ["float32", "float16", "int8"])

@@ -9,6 +9,7 @@ import lstmusic
 from lstmusic import music_model
 from lstmusic.errors import CheckpointError, ConfigError, GenerationError, IllegalSequenceError, ReadError
 from lstmusic.events import codec as codecs
+from lstmusic.sampling.controls import Controls
 from lstmusic.score import Score, midi
 from lstmusic.score.score import NOTE_DTYPE, Track
 from lstmusic.training import checkpoint

@@ -69,8 +69,7 @@ class Stepper:
         Raises:
             StateShapeError: the state is one of another model or number of rows.
         """
-        expected = [(len(self.layers), self.rows, part.shape[1]) for part in self.layers[0].parts]
-        _check_shapes(state, expected)
+        _check_shapes(state, [(len(self.layers), *part.shape) for part in self.layers[0].parts])
         for part, layers in zip(state, self._parts(), strict=True):
             for mine, theirs in zip(layers, part, strict=True):
                 mine.copy_(theirs)

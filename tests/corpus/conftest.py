@@ -1,5 +1,6 @@
 """A folder of MIDI as people have them."""
 
+import numpy as np
 import pytest
 
 from lstmusic.score import midi
@@ -15,5 +16,15 @@ def midi_folder(tmp_path, phrase):
         for k in range(good):
             midi.write(phrase(seed=k), folder / ("inner" if k == 0 else ".") / f"song {k}.mid")
         return folder
+
+    return build
+
+
+@pytest.fixture
+def pieces_of(phrase):
+    """A function: eleven pieces of different lengths in an encoding."""
+
+    def build(codec) -> list[np.ndarray]:
+        return [codec.encode(phrase(1 + k % 3, seed=k)) for k in range(11)]
 
     return build

@@ -1,61 +1,16 @@
 """Lanes: the order of windows is a function of (seed, epoch, step), and each piece is read once, in one go."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from lstmusic.corpus.lanes import ALIGNMENT, Augmentation, Lanes, piece_arrays
+from lstmusic.corpus.lanes import ALIGNMENT, Augmentation, piece_arrays
 from lstmusic.events import codec as codecs
-from lstmusic.events import conditions
 
-PIECES = 11
-
-
-@pytest.fixture
-def pieces_of(phrase):
-    """A function: pieces of different lengths in an encoding."""
-
-    def build(codec) -> list[np.ndarray]:
-        return [codec.encode(phrase(1 + k % 3, seed=k)) for k in range(PIECES)]
-
-    return build
-
-
-def lanes_of(codec, pieces, *, lanes=3, window=20, seed=0, augmentation=None, **options) -> Lanes:
-    """Lanes over pieces."""
-    steps = np.array([len(ids) // codec.group_size - 1 for ids in pieces])
-    return Lanes(
-        read=pieces.__getitem__,
-        steps=steps,
-        codec=codec,
-        num_lanes=lanes,
-        window_steps=window,
-        seed=seed,
-        augmentation=augmentation,
-        **options,
-    )
-
-
-def whole_epoch(lanes, epoch=0):
-    """All windows of an epoch end to end, field by field [B, windows * T, ...]."""
-    windows = [lanes.window(epoch, step) for step in range(lanes.num_windows(epoch))]
-    return type(windows[0])(*(np.concatenate(fields, axis=1) for fields in zip(*windows, strict=True)))
-
-
-def streams(codec, arrays):
-    """The pieces found on the lanes: from each reset to the next, the targets that have a weight, as ids with BOS."""
-    found = []
-    for lane in range(len(arrays.reset)):
-        starts = np.flatnonzero(arrays.reset[lane])
-        for start, stop in zip(starts, np.r_[starts[1:], arrays.reset.shape[1]], strict=True):
-            real = arrays.weight[lane, start:stop].all(axis=-1)
-            assert (np.diff(real.astype(int)) <= 0).all(), "a hole inside a piece"
-            targets = arrays.targets[lane, start:stop][real]
-            assert arrays.previous[lane, start].tolist() == codec.grammar.bos().tolist()
-            assert np.array_equal(arrays.previous[lane, start:stop][real][1:], targets[:-1])
-            found.append((lane, int(start), np.r_[codec.grammar.bos(), targets.reshape(-1)]))
-    return found
-
-
+EPOCHS = runpy.run_path(str(Path(__file__).with_name("epochs.py")))
+lanes_of, whole_epoch, streams = (EPOCHS[name] for name in ("lanes_of", "whole_epoch", "streams"))
 AUGMENTED = Augmentation(max_semitones=3)
 
 
@@ -94,7 +49,7 @@ def test_what_is_no_piece_is_padding(codec, pieces_of):
 def test_pieces_begin_at_aligned_steps(codec, pieces_of):
     lanes = lanes_of(codec, pieces_of(codec))
     starts = np.argwhere(whole_epoch(lanes).reset)[:, 1]
-    assert len(starts) == PIECES
+    assert len(starts) == len(pieces_of(codec))
     assert (starts % ALIGNMENT == 0).all()
 
 
@@ -154,11 +109,11 @@ def test_pieces_at_the_edge_of_the_range_are_not_shifted_beyond_it(score_of):
 
 def test_stretched_performances_are_whole_and_legal(score_of):
     codec = codecs.build("performance")
-    seconds = [[(960 * k, 960, 60 + (k + piece) % 9, 80, 0) for k in range(9)] for piece in range(PIECES)]
+    seconds = [[(960 * k, 960, 60 + (k + piece) % 9, 80, 0) for k in range(9)] for piece in range(11)]
     pieces = [codec.encode(score_of(rows)) for rows in seconds]  # more than a second takes another id than a second
     lanes = lanes_of(codec, pieces, augmentation=Augmentation(2, 0.05))
     found = streams(codec, whole_epoch(lanes, 1))
-    assert len(found) == PIECES
+    assert len(found) == len(pieces)
     for _, _, ids in found:
         codec.grammar.check(ids)
         assert ids[-1] == codec.vocabulary.id("EOS")
@@ -244,74 +199,3 @@ def test_how_windows_vary(pieces_of):
     assert lengths[~short].std() == pytest.approx(5, abs=0.3)
     tiny = lanes_of(codec, pieces_of(codec) * 100, lanes=1, window=6, vary=True)
     assert np.diff(tiny.borders(0)).min() == 5
-
-
-TOLD_CODECS = [("chorale", {}), ("melody", {}), ("metrical", {}), ("metrical", {"grouped": False}), ("performance", {})]
-
-
-@pytest.fixture(params=TOLD_CODECS, ids=lambda given: "-".join([given[0], *given[1]]))
-def told(request):
-    """An encoding with conditions and the same one without."""
-    name, options = request.param
-    return codecs.build(name, **options, conditions=True), codecs.build(name, **options)
-
-
-def test_conditions_are_those_of_the_whole_piece_as_it_is_played(told, pieces_of):
-    """Wherever windows cut, and after transposing and stretching; each kind is told to a whole piece or not at all."""
-    codec, _ = told
-    drawn = Augmentation(3, 0.05 if codec.name == "performance" else 0.0)
-    arrays = whole_epoch(lanes_of(codec, pieces_of(codec), window=7, augmentation=drawn))
-    kinds = set()
-    for lane, start, ids in streams(codec, arrays):
-        expected = conditions.measured(codec.grammar, ids, codec.grammar.trajectory(ids))[codec.group_size :]
-        steps = len(expected) // codec.group_size
-        found = arrays.columns[lane, start : start + steps, :, -len(conditions.SIZES) :].reshape(expected.shape)
-        for kind in (conditions.DENSITY, conditions.PITCH_CLASSES):
-            is_told = bool(found[:, kind].any())
-            assert np.array_equal(found[:, kind], expected[:, kind] * is_told)
-            kinds.add((kind.start, is_told))
-    assert len(kinds) == 4
-
-
-def test_conditions_change_nothing_else(told, pieces_of):
-    codec, plain = told
-    with_them, without = (lanes_of(each, pieces_of(each), augmentation=AUGMENTED) for each in (codec, plain))
-    assert with_them.plan(3) == without.plan(3)
-    for name, mine, theirs in zip(
-        with_them.window(0, 0)._fields, whole_epoch(with_them), whole_epoch(without), strict=True
-    ):
-        if name == "columns":
-            assert mine.shape[-1] == theirs.shape[-1] + len(conditions.SIZES)
-            mine = mine[..., : theirs.shape[-1]]
-        assert np.array_equal(mine, theirs), name
-
-
-def test_nothing_is_told_when_evaluating(told, pieces_of):
-    codec, _ = told
-    arrays = whole_epoch(lanes_of(codec, pieces_of(codec)))
-    assert not arrays.columns[..., -len(conditions.SIZES) :].any()
-    ids = pieces_of(codec)[0]
-    assert not piece_arrays(codec, ids).columns[..., -len(conditions.SIZES) :].any()
-
-
-def test_how_often_each_condition_is_told(phrase):
-    """Of 300 pieces 40 % are told nothing, and each fifth its density, its pitch classes, or both."""
-    codec = codecs.build("chorale", conditions=True)
-    ids = codec.encode(phrase(1))
-    counts = np.zeros((2, 2))
-    drawn = []
-    for epoch in range(2):
-        lanes = lanes_of(codec, [ids] * 300, lanes=300, augmentation=Augmentation())
-        told = lanes.window(epoch, 0).columns[:, 0, 0, -len(conditions.SIZES) :]
-        drawn.append(told)
-        np.add.at(counts, ((told[:, 0] > 0).astype(int), (told[:, 1] > 0).astype(int)), 1)
-    np.testing.assert_allclose(counts / 600, [[0.4, 0.2], [0.2, 0.2]], atol=0.06)
-    assert not np.array_equal(*drawn), "the same pieces in every epoch"
-
-
-def test_what_is_told_does_not_depend_on_the_process(told, pieces_of):
-    codec, _ = told
-    given = {"augmentation": AUGMENTED}
-    alone = lanes_of(codec, pieces_of(codec), lanes=4, **given).window(1, 0)
-    shared = [lanes_of(codec, pieces_of(codec), lanes=2, rank=rank, world=2, **given).window(1, 0) for rank in range(2)]
-    assert np.array_equal(np.concatenate([part.columns for part in shared]), alone.columns)

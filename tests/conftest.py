@@ -1,14 +1,20 @@
 """Tiny scores and tiny models that the tests of several rooms share."""
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import lstmusic
 from lstmusic.events import codec as codecs
 from lstmusic.models.language_model import RecurrentLanguageModel
+from lstmusic.sampling.controls import Controls
+from lstmusic.sampling.settings import Repetition
+from lstmusic.score import midi
 from lstmusic.score.score import (
     KEY_DTYPE,
     METER_DTYPE,
@@ -19,6 +25,7 @@ from lstmusic.score.score import (
     sorted_notes,
     table,
 )
+from lstmusic.training import checkpoint
 
 ENCODINGS = {
     "chorale": ("chorale", {}),
@@ -121,3 +128,41 @@ def data_dir(monkeypatch) -> Path:
     if "LSTMUSIC_DATA_DIR" not in os.environ:
         pytest.skip("LSTMUSIC_DATA_DIR is not set")
     return Path(os.environ["LSTMUSIC_DATA_DIR"])
+
+
+@pytest.fixture(scope="session")
+def steered_model(tmp_path_factory):
+    """An untrained model of chorales in a folder."""
+    place, codec = tmp_path_factory.mktemp("steered") / "model", codecs.build("chorale")
+    sizes = {"hidden_size": 12, "embedding_size": 8, "num_layers": 1}
+    network = checkpoint.build_model(codec, sizes)
+    checkpoint.save(place, network, codec, sizes=sizes, facts={}, split={}, card="A card.\n")
+    return lstmusic.load(place)
+
+
+@pytest.fixture(scope="session")
+def steered_song(steered_model):
+    """Song 3 of seed 5, with settings of every kind."""
+    return steered_model.generate(
+        3,
+        seed=5,
+        temperature=((0.0, 0.8), (1.0, 1.2)),
+        top_k=20,
+        pitch_temperature=0.9,
+        controls=Controls(key="D dorian", key_weight=2.5, ranges={"Soprano": (60, 79), "all": (40, 70)}, polyphony=3),
+        repetition=Repetition(break_loops=False),
+        length_bars=2,
+        cadence=False,
+    )[2]
+
+
+@pytest.fixture
+def written_song(steered_song, tmp_path):
+    """A function: that song in a file, with some facts of its provenance changed, or another text instead."""
+
+    def write(text=None, **changes):
+        facts = {**json.loads(steered_song.score.texts[0][1]), **changes}
+        midi.write(replace(steered_song.score, texts=((0, text or json.dumps(facts)),)), tmp_path / "song.mid")
+        return tmp_path / "song.mid"
+
+    return write

@@ -191,7 +191,8 @@ def test_build_names_what_it_knows():
     ):
         codecs.build("midi")
     with pytest.raises(
-        ConfigError, match=r"^encoding\.grouped=True: performance has no such option, expected one of pedals$"
+        ConfigError,
+        match=r"^encoding\.grouped=True: performance has no such option, expected one of pedals, conditions$",
     ):
         codecs.build("performance", grouped=True)
     with pytest.raises(ConfigError, match=r"^encoding\.grouped=True: melody has no such option, expected none$"):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from lstmusic.corpus.lanes import Arrays, piece_arrays
-from lstmusic.errors import CheckpointError, ConfigError, GenerationError
+from lstmusic.errors import CheckpointError, ConfigError, GenerationError, IllegalSequenceError
 from lstmusic.evaluation.likelihood import piece_nats, to_window
 from lstmusic.evaluation.surprise import Surprise, surprise
 from lstmusic.provenance import Plan, facts_about
@@ -20,8 +20,8 @@ from lstmusic.sampling import calibration
 from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.repetition import loop_share
 from lstmusic.sampling.sampler import Sampled, sample
-from lstmusic.sampling.settings import Curve, Length, Repetition, SamplingSettings
-from lstmusic.sampling.songs import MAX_BARS
+from lstmusic.sampling.settings import Curve, Length, Repetition, SamplingSettings, curve_of
+from lstmusic.sampling.songs import BLOCK, MAX_BARS
 from lstmusic.schema import suggestion
 from lstmusic.score import Score
 from lstmusic.training import checkpoint
@@ -118,9 +118,11 @@ class MusicModel:
             ReadError: the primer has no notes that the encoding can carry.
             GenerationError: a song had no notes with any of the seeds tried.
         """
-        automatic = temperature == "auto"
+        if songs < 1:
+            raise ConfigError(f"songs={songs}: expected 1 or more")
+        automatic = isinstance(temperature, str) and temperature == "auto"
         sampling = SamplingSettings(
-            1.0 if automatic else temperature,  # type: ignore[arg-type]
+            1.0 if automatic else curve_of(temperature),
             *(top_k, top_p, min_p, greedy),
             *(pitch_temperature, time_temperature, velocity_temperature),
         )
@@ -154,7 +156,15 @@ class MusicModel:
         Raises:
             ConfigError: a setting is not known here, or damaged.
         """
-        (song,) = self._write(Plan.of(facts), {facts["song"] - 1: facts["attempt"]}).values()
+        plan = Plan.of(facts)
+        if plan.primer is not None:
+            try:
+                self.codec.grammar.check(plan.primer)
+            except IllegalSequenceError as error:
+                raise ConfigError(
+                    f"provenance: the primer's ids are not legal ({error}), expected those of a song"
+                ) from error
+        (song,) = self._write(plan, {facts["song"] - 1: facts["attempt"]}).values()
         return song
 
     @property
@@ -182,9 +192,10 @@ class MusicModel:
         self, plan: Plan, attempts: dict[int, int], primer_changes: dict[str, int] | None = None
     ) -> dict[int, Song]:
         """Songs by number (from 0), each with the seed of one attempt; the place in a block follows from the number."""
+        first = min(attempts) // BLOCK * BLOCK
         generators = [
             np.random.default_rng((plan.seed, i, attempts[i])) if i in attempts else None
-            for i in range(max(attempts) + 1)
+            for i in range(first, max(attempts) + 1)
         ]
         written = sample(
             self.model,

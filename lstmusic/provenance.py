@@ -27,6 +27,7 @@ from lstmusic import __version__
 from lstmusic.errors import ConfigError, MissingFileError, ReadError
 from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.settings import Length, Repetition, SamplingSettings
+from lstmusic.schema.commands import SEEDS
 from lstmusic.score import Score
 
 T = TypeVar("T")
@@ -69,12 +70,16 @@ class Plan:
     primer: np.ndarray | None = None
     primer_in_output: bool = True
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < SEEDS:
+            raise ConfigError(f"seed={self.seed}: expected 0 to {SEEDS - 1}")
+
     def facts(self) -> dict[str, Any]:
         """The plan as values that JSON takes, the primer's ids and all."""
         sections = {name: _plain(asdict(getattr(self, name))) for name in SECTIONS}
         primer = None if self.primer is None else {"sha256": sha256(self.primer), "ids": pack(self.primer)}
         return {
-            "seed": self.seed,
+            "seed": int(self.seed),
             **sections,
             "weights": self.weights,
             "primer": primer,
@@ -105,6 +110,8 @@ class Plan:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
     return [_plain(inner) for inner in value] if isinstance(value, tuple | list) else value
@@ -118,10 +125,12 @@ def _frozen(value: Any) -> Any:
 
 
 def _section(kind: type[T], name: str, values: Mapping[str, Any]) -> T:
-    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    for key in values:
+    known = {item.name: item.type for item in fields(kind)}  # type: ignore[arg-type]
+    for key, value in values.items():
         if key not in known:
             raise ConfigError(f"provenance: {name}.{key} is not known here, expected a song of this version or before")
+        if known[key] == "bool" and not isinstance(value, bool):
+            raise ConfigError(f"provenance: {name}.{key} is {value!r:.40}, expected true or false")
     return kind(**_frozen(dict(values)))
 
 

@@ -57,7 +57,8 @@ def test_commands(workplace):
             overrides += [f"hydra.run.dir=out-{number}"]
         assert main([command, *overrides]) == 0, line
         if command == "generate":
-            assert {p.suffix for p in Path(f"out-{number}").iterdir()} >= {".mid", ".wav", ".png", ".html", ".json"}
+            folder = next(o.partition("=")[2] for o in overrides if o.startswith("hydra.run.dir="))
+            assert {p.suffix for p in Path(folder).iterdir()} >= {".mid", ".wav", ".png", ".html", ".json"}
 
 
 @needs_bach

@@ -1,9 +1,10 @@
-"""How a song comes to its end: of many ways to the end the one after which the model itself would stop.
+"""How a song comes to its end: of many ways to the end one that the model itself would have taken.
 
-A song that is told when to end was not written towards it: most often the model would have gone on. So its last bars are
-written many times over, side by side, from the same moment, and each way is weighed by how likely the model finds an end
-there; one is drawn by these weights. That is sampling from "what comes next, given that the song ends here", by importance
-resampling (Rubin, 1987), with nothing but the model's own opinion of endings: cadences come because pieces end with them.
+A song that is told when to end is written with ids left out: those after which it could not end there, and in the end all
+but those that close it. How likely the model finds what is left, all along the way, says how little it had to be forced.
+So the last bars are written many times over, side by side, from the same moment, and one way is drawn by that likelihood:
+at temperature 1 that is sampling from "what comes next, given that the song ends here" by importance resampling (Rubin,
+1987). Cadences come because pieces end with them; the fewer ways would end there, the more it is a choice of the best.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ def is_near(left_bars: np.ndarray, left_seconds: np.ndarray) -> np.ndarray:
     return (left_bars <= HORIZON_BARS + 1e-9) | (left_seconds <= HORIZON_SECONDS + 1e-9)
 
 
-def choose(closing_nats: np.ndarray, uniform: float) -> int:
+def choose(forced_nats: np.ndarray, uniform: float) -> int:
     """One of the ways to the end.
 
     Args:
-        closing_nats: float64 [P], the nats of what ends the song, its EOS and what has to come before it.
+        forced_nats: float64 [P], for each way the sum over its ids of -log of the probability of all ids that were left.
         uniform: a number in [0, 1).
     """
-    weights = np.exp(closing_nats.min() - closing_nats)
+    weights = np.exp(forced_nats.min() - forced_nats)
     cumulative = weights.cumsum()
     return int(min(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"), len(weights) - 1))

@@ -1,6 +1,6 @@
-"""Too much repetition: songs that go round in a circle.
+"""Too much repetition: songs that go round in a loop.
 
-A circle is a passage that a song plays again and again, id for id, for longer than music does. Of real pieces few have one:
+A loop is a passage that a song plays again and again, id for id, for longer than music does. Of real pieces few have one:
 2 of 200 tunes of the Nottingham data set as `melody` and 1 of 150 as `metrical`, 1 of 382 chorales of Jsb16thSeparated, and
 of 100 songs of POP909 none, as `metrical` or as `performance`.
 """
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-MOST_GROUPS = 128  # of the longest circle that is looked for
-ROUNDS, SHORT_GROUPS = 4, 16  # so few groups so many times in a row are a circle,
+MOST_GROUPS = 128  # of the longest loop that is looked for
+ROUNDS, SHORT_GROUPS = 4, 16  # so few groups so many times in a row are a loop,
 LONG_ROUNDS = 5  # more of them once more: dances play a strain four times
 LEAST_GROUPS = 32  # and all rounds together last so long: a chord may be held, a note repeated
 HEAT, MOST_HEAT = 1.3, 3.0  # before its last round the temperature is multiplied by this, again and again up to that
 HEAT_GROUPS = 4  # once in so many groups
+MOST_TIMES = 8  # by then the most is reached
 PRIME = 0x9E3779B97F4A7C15 - 2**64  # odd: multiplying by it loses nothing of 64 bits
 
 
@@ -30,7 +31,7 @@ def _thresholds(most_groups: int) -> tuple[np.ndarray, np.ndarray]:
     """How many groups in a row have to equal those one round before, for rounds of 1, 2, ... most_groups groups.
 
     Returns:
-        For a circle that is complete, and for one that lacks its last round.
+        For a loop that is complete, and for one that lacks its last round.
     """
     length = np.arange(1, most_groups + 1)
     rounds = np.where(length <= SHORT_GROUPS, ROUNDS, LONG_ROUNDS)
@@ -39,7 +40,7 @@ def _thresholds(most_groups: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class LoopWatch:
-    """Whether songs are about to go round in a circle: the heat begins a round before it is one, so that few become one.
+    """Whether songs are about to go round in a loop: the heat begins a round before it is one, so that few become one.
 
     For every song and every length of a round, up to `most_groups`, it counts how many groups in a row equal the one that
     is a round before.
@@ -67,7 +68,8 @@ class LoopWatch:
 
     def _heat(self) -> np.ndarray:
         beyond = (self._runs - self._warning).max(axis=1)
-        return np.where(beyond < 0, 1.0, np.minimum(HEAT ** (1 + beyond // HEAT_GROUPS), MOST_HEAT))
+        times = np.minimum(1 + beyond // HEAT_GROUPS, MOST_TIMES)
+        return np.where(beyond < 0, 1.0, np.minimum(HEAT ** np.maximum(times, 0), MOST_HEAT))
 
     def choose(self, rows: np.ndarray) -> None:
         """Song r goes on as song rows[r] stood."""
@@ -75,7 +77,7 @@ class LoopWatch:
 
 
 def loop_share(groups: np.ndarray, most_groups: int = MOST_GROUPS) -> float:
-    """The share of a song's groups, int [N, G], that are part of a circle."""
+    """The share of a song's groups, int [N, G], that are part of a loop."""
     hashes = group_hashes(np.asarray(groups, np.int64))
     inside = np.zeros(len(hashes) + 1, np.int64)
     for back, needed in enumerate(_thresholds(most_groups)[0], start=1):

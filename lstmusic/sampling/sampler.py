@@ -70,19 +70,18 @@ def sample(
     prefix = grammar.bos() if primer is None else np.asarray(primer, np.int64)
     rows = BLOCK * (1 if bound.columns is None else 2)
     rules = Rules(grammar, stepper.build(model, rows, weights), bound, settings, length, repetition or Repetition())
+    primed = _primed(model, rules, prefix)
+    write = _to_cadence if length.given and length.cadence else _to_end
     songs: list[Sampled] = []
     for first in range(0, len(generators), BLOCK):
-        block = list(generators[first : first + BLOCK])
-        if not any(block):
-            continue
-        block += [None] * (BLOCK - len(block))
-        primed = _primed(model, rules, block, prefix)
-        songs += _to_cadence(primed, prefix) if length.given and length.cadence else _to_end(primed, prefix)
+        block = [*generators[first : first + BLOCK], *[None] * BLOCK][:BLOCK]
+        if any(block):
+            songs += write(primed.again(block), prefix)
     return songs
 
 
-def _primed(model: Model, rules: Rules, generators: Generators, prefix: np.ndarray) -> Songs:
-    """Songs that have read a prefix, all but its last group: that is read by the first step."""
+def _primed(model: Model, rules: Rules, prefix: np.ndarray) -> Songs:
+    """A block that has read a prefix, all but its last group: that is read by the first step."""
     grammar, size = rules.grammar, rules.grammar.group_size
     groups = torch.from_numpy(prefix.reshape(1, -1, size)).to(model.device)
     lanes = rules.stepper.rows // BLOCK
@@ -97,15 +96,15 @@ def _primed(model: Model, rules: Rules, generators: Generators, prefix: np.ndarr
         bars = grammar.length(np.r_[trajectory[2 * size :: size], where])[0]  # after each group but BOS
     rows = torch.arange(lanes).repeat_interleave(BLOCK)
     state = tuple(part[:, rows] for part in state)
-    songs = Songs(rules, generators, np.repeat(where, BLOCK), groups[:, -1].repeat(BLOCK, 1), state)
+    songs = Songs(rules, [None] * BLOCK, np.repeat(where, BLOCK), groups[:, -1].repeat(BLOCK, 1), state)
     for group, bar in zip(prefix.reshape(-1, size)[1:], bars, strict=True):
         songs.hear(np.tile(group, (BLOCK, 1)), np.full(BLOCK, bar))
-    songs.resume()
     return songs
 
 
 def _to_end(songs: Songs, prefix: np.ndarray) -> list[Sampled]:
     """Write on until every song has ended."""
+    songs.resume()
     while not songs.finished.all():
         songs.write_group()
     return [_song(songs, row, prefix) for row in range(BLOCK) if songs.generators[row] is not None]
@@ -113,6 +112,7 @@ def _to_end(songs: Songs, prefix: np.ndarray) -> list[Sampled]:
 
 def _to_cadence(songs: Songs, prefix: np.ndarray) -> list[Sampled]:
     """Write until the last bars of every song begin; from there each is written many times over, and one way is chosen."""
+    songs.resume()
     begun: dict[int, Sampled] = {}
     ways: dict[int, tuple[Songs, np.random.Generator]] = {}
     while any(songs.generators):
@@ -134,7 +134,7 @@ def _ended(begun: Sampled, ways: Songs, chooser: np.random.Generator) -> Sampled
     ways.resume()
     while not ways.finished.all():
         ways.write_group()
-    return _song(ways, ending.choose(ways.closing_nats, chooser.random()), begun.ids, begun)
+    return _song(ways, ending.choose(ways.forced_nats, chooser.random()), begun.ids, begun)
 
 
 def _song(songs: Songs, row: int, prefix: np.ndarray, begun: Sampled | None = None) -> Sampled:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from lstmusic.errors import ConfigError
 
+COLDEST, HOTTEST = 1e-6, 1e6  # temperatures beyond which numbers overflow
 Curve = tuple[tuple[float, float], ...]
 """(bar, temperature) pairs by rising bar; between two of them the temperature goes straight, beyond them it stays."""
+
+
+def curve_of(temperature: Any) -> Any:
+    """A temperature as `SamplingSettings` takes it: pairs in lists or arrays as tuples, NumPy's numbers as Python's."""
+    plain = temperature.tolist() if isinstance(temperature, np.ndarray | np.generic) else temperature
+    return tuple(tuple(point) for point in plain) if isinstance(plain, list | tuple) else plain
 
 
 @dataclass(frozen=True)
@@ -58,8 +66,10 @@ class SamplingSettings:
 
 
 def _check_temperature(name: str, value: object) -> None:
-    if not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise ConfigError(f"{name}={value}: expected a positive number (for the likeliest song use greedy=true)")
+    if not isinstance(value, int | float) or not COLDEST <= value <= HOTTEST:
+        raise ConfigError(
+            f"{name}={value}: expected a positive number, {COLDEST} to {HOTTEST:g} (for the likeliest song: greedy=true)"
+        )
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,7 @@ class Repetition:
     """How much a song repeats itself.
 
     Attributes:
-        break_loops: raise the temperature while a song goes round in a circle; see `repetition.LoopWatch`.
+        break_loops: raise the temperature while a song goes round in a loop; see `repetition.LoopWatch`.
         least: the share of bars, 0 to 1, that are to repeat an earlier one; 0: as the model likes; see `form.Form`.
     """
 
@@ -84,13 +94,20 @@ class Length:
     """How much music is written beyond the primer; without either the model ends each song itself.
 
     Attributes:
-        bars, seconds: the song ends exactly there, or at the nearer of both.
+        bars, seconds: the song ends there, or at the nearer of both: at the last step of the encoding's grid that fits. An
+            encoding without a grid (MidiTok's) goes on to the id that reaches it.
         cadence: of several ways to the end, take one after which the model itself would end; see `ending`.
     """
 
     bars: float | None = None
     seconds: float | None = None
     cadence: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("bars", "seconds"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and 0 < value < float("inf")):
+                raise ConfigError(f"length.{name}={value}: expected a positive number")
 
     @property
     def given(self) -> bool:

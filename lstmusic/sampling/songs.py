@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lstmusic.errors import GenerationError
 from lstmusic.events.grammar import Grammar
 from lstmusic.events.kinds import OTHER, PITCH, TIME, VELOCITY, event_kinds
 from lstmusic.models.language_model import ILLEGAL, State
@@ -94,29 +95,32 @@ class Songs:
         self.generators, self.where, self.previous, self.state = list(generators), where, previous, state
         self.start = self.now = np.stack(self.grammar.length(where))  # bars and seconds [2, B]
         self.ids_at_rest = np.zeros(BLOCK, np.int64)
-        self.stuck, self.closing_nats = np.zeros(BLOCK, bool), np.zeros(BLOCK)
+        self.stuck, self.forced_nats = np.zeros(BLOCK, bool), np.zeros(BLOCK)
         self.watch = LoopWatch(BLOCK) if rules.repetition.break_loops else None
         self.form = Form(BLOCK, rules.repetition.least, self.grammar.vocabulary) if rules.repetition.least else None
         self.groups: list[np.ndarray] = []
         self.nats: list[np.ndarray] = []
         self.overruled, self.overlong = np.zeros((2, BLOCK), np.int64)
 
+    def again(self, generators: Sequence[np.random.Generator | None]) -> Songs:
+        """A block that goes on from where these songs began, with other generators."""
+        return self._twin(np.arange(BLOCK), generators, self.state)
+
     def forked(self, row: int, generators: Sequence[np.random.Generator | None]) -> Songs:
         """The song of a row, standing where it stands now, in every row of a new block."""
-        rows = np.full(BLOCK, row)
-        twin = copy.copy(self)
-        twin.generators, twin.groups, twin.nats = list(generators), [], []
-        for name in ("where", "ids_at_rest", "stuck", "closing_nats"):
-            setattr(twin, name, getattr(self, name)[rows])
-        twin.start, twin.now = self.start[:, rows], self.now[:, rows]
-        twin.overruled, twin.overlong = np.zeros((2, BLOCK), np.int64)
-        twin.previous = self.previous[torch.from_numpy(rows)]
-        halves = np.concatenate([rows + BLOCK * half for half in range(self.stepper.rows // BLOCK)])
-        twin.state = tuple(part[:, torch.from_numpy(halves)] for part in self.stepper.state())
-        for name in ("watch", "form"):
-            if getattr(self, name) is not None:
-                setattr(twin, name, copy.deepcopy(getattr(self, name)))
-                getattr(twin, name).choose(rows)
+        return self._twin(np.full(BLOCK, row), generators, self.stepper.state())
+
+    def _twin(self, rows: np.ndarray, generators: Sequence[np.random.Generator | None], state: State) -> Songs:
+        """Songs that have written nothing yet, each where one of these stands; `state` is the stepper's."""
+        previous = self.previous[torch.from_numpy(rows)]
+        halves = np.concatenate([rows + first for first in range(0, self.stepper.rows, BLOCK)])
+        carried = tuple(part[:, torch.from_numpy(halves)] for part in state)
+        twin = Songs(self.rules, generators, self.where[rows], previous, carried)
+        twin.start, twin.ids_at_rest, twin.stuck = self.start[:, rows], self.ids_at_rest[rows], self.stuck[rows]
+        twin.watch, twin.form = copy.deepcopy(self.watch), copy.deepcopy(self.form)
+        for listener in (twin.watch, twin.form):
+            if listener is not None:
+                listener.choose(rows)
         return twin
 
     def resume(self) -> None:
@@ -168,7 +172,7 @@ class Songs:
         self.grammar.advance(self.where, ids)
         before, self.now = self.now, np.stack(self.grammar.length(self.where))
         self.ids_at_rest = np.where(self.now[0] > before[0], 0, self.ids_at_rest + 1)
-        self.stuck |= self.ids_at_rest >= MAX_IDS_AT_REST
+        self.stuck |= (self.ids_at_rest >= MAX_IDS_AT_REST) & ~self.grammar.finished(self.where)
 
     def _draw(self, logits: Tensor, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """One id per song, int64 [B], and its nats at temperature 1 under the grammar's mask, untold, float64 [B]."""
@@ -176,21 +180,26 @@ class Songs:
         wanted = free + rules.controls.guidance * (logits[:BLOCK] - free) if rules.guided else free
         legal, left = self.grammar.allowed(self.where), self.left()
         at_end = self.grammar.full(self.where, *left) | self.stuck
-        mask = self._mask(legal, at_end, left)
-        adjusted, mask, overruled = rules.controls.adjust(wanted.numpy(), mask, self.where)
+        fitting = self._mask(legal, at_end, left)
+        adjusted, mask, overruled = rules.controls.adjust(wanted.numpy(), fitting, self.where)
         self.overruled += overruled
         if self.form is not None:
             bonus = self.form.bonus(members)
             adjusted = adjusted if bonus is None else adjusted + bonus
-        possible, steered = torch.from_numpy(mask), torch.from_numpy(adjusted)
-        if rules.settings.greedy:
-            ids = steered.masked_fill(~possible, ILLEGAL).argmax(-1)
-        else:
-            ids = filters.draw(self._probabilities(steered, possible), self._uniform())
-        nats = -torch.log_softmax(free.masked_fill(~torch.from_numpy(legal), -torch.inf), dim=-1)
-        surprise = nats.gather(1, ids[:, None])[:, 0].numpy()
-        self.closing_nats += np.where(at_end & ~self.grammar.finished(self.where), surprise, 0.0)
-        return ids.numpy(), surprise
+        ids = self._drawn(torch.from_numpy(adjusted), torch.from_numpy(mask))
+        of_legal = torch.log_softmax(free.masked_fill(~torch.from_numpy(legal), -torch.inf), dim=-1)
+        kept = of_legal.masked_fill(~torch.from_numpy(fitting), -torch.inf).logsumexp(dim=-1).numpy()
+        self.forced_nats -= np.where(self.grammar.finished(self.where), 0.0, kept)
+        return ids.numpy(), -of_legal.gather(1, ids[:, None])[:, 0].numpy()
+
+    def _drawn(self, logits: Tensor, possible: Tensor) -> Tensor:
+        """One id per song, int64 [B]."""
+        if self.rules.settings.greedy:
+            return logits.masked_fill(~possible, ILLEGAL).argmax(-1)
+        p = self._probabilities(logits, possible)
+        if not torch.isfinite(p).all():
+            raise GenerationError("the model's logits are not finite, expected numbers: train it again")
+        return filters.draw(p, self._uniform())
 
     def _probabilities(self, logits: Tensor, possible: Tensor) -> Tensor:
         settings = self.rules.settings

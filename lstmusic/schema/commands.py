@@ -18,6 +18,7 @@ from lstmusic.schema.groups import (
     TrainerConfig,
 )
 
+SEEDS = 2**32  # of songs: a larger one would make the songs of another
 MAX_LENGTH = 10_000  # bars or seconds of one song
 
 
@@ -156,6 +157,8 @@ class GenerateConfig:
     def __post_init__(self) -> None:
         at_least("songs", self.songs, 1)
         at_least("seed", self.seed, 0)
+        if self.seed >= SEEDS:
+            raise ConfigError(f"seed={self.seed}: expected at most {SEEDS - 1}")
         one_of("weights", self.weights, ("float32", "float16", "int8"))
         points = self.temperature if isinstance(self.temperature, list) else [[0, self.temperature]]
         if self.temperature != "auto" and not (points and all(is_list_of(float, point, 2) for point in points)):

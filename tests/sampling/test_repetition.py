@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from lstmusic.sampling.repetition import LEAST_GROUPS, LoopWatch, group_hashes, loop_share
 
 SONGS = st.lists(st.integers(0, 2), min_size=1, max_size=12).flatmap(
-    lambda circle: st.tuples(
+    lambda loop: st.tuples(
         st.lists(st.integers(0, 2), max_size=40),
-        st.integers(0, 150).map(lambda n: (circle * n)[:n]),
+        st.integers(0, 150).map(lambda n: (loop * n)[:n]),
         st.lists(st.integers(0, 2), max_size=40),
     ).map(lambda parts: [x for part in parts for x in part])
 )
 
 
-def circles(song, most, missing=0):
+def loops(song, most, missing=0):
     """The spans (first group, group after the last) of a song that go round, found one by one; rounds may be missing."""
     for length in range(1, most + 1):
         rounds = 4 if length <= 16 else 5
@@ -33,7 +33,7 @@ def circles(song, most, missing=0):
 
 def share(song, most):
     inside = np.zeros(len(song), bool)
-    for first, after in circles(song, most):
+    for first, after in loops(song, most):
         inside[first:after] = True
     return inside.mean() if len(song) else 0.0
 
@@ -57,7 +57,7 @@ def test_the_temperature_rises_exactly_from_a_round_before_a_circle(songs, most)
         watch.hear(np.array([grouped(song)[heard - 1] if heard <= len(song) else [heard, -1] for song in songs]))
         for song, factor in zip(songs, watch.factor(), strict=True):
             if heard <= len(song):
-                rounds = any(after == heard for _, after in circles(song[:heard], most, missing=1))
+                rounds = any(after == heard for _, after in loops(song[:heard], most, missing=1))
                 assert (factor > 1) == rounds
 
 

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from lstmusic.errors import GenerationError
 from lstmusic.evaluation.likelihood import piece_nats
 from lstmusic.events import codec as codecs
 from lstmusic.events import conditions
 from lstmusic.events.chorale_grammar import BAR_STEPS
+from lstmusic.sampling import ending
 from lstmusic.sampling import songs as in_the_making
 from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.repetition import loop_share
@@ -185,6 +187,7 @@ def test_a_song_that_would_strike_one_note_for_ever_is_closed(tiny_model, monkey
     (song,) = songs_of(model, codec, songs=1, bars=2, greedy=True)
     codec.grammar.check(song.ids)
     assert codec.num_notes(song.ids) == 6  # with the bar and the tempo before them, 40 ids
+    assert song.stuck
 
 
 def test_a_song_does_not_depend_on_the_other_songs_of_its_block_nor_on_their_number(tiny_model):
@@ -221,9 +224,11 @@ def test_a_song_is_ended_where_its_model_would_end_it(tiny_model):
         np.testing.assert_allclose(song.nats, expected[len(expected) - len(song.nats) :], atol=1e-4)
 
 
-def test_what_is_asked_of_a_model_with_conditions_is_what_it_is_told(tiny_model):
+@pytest.mark.parametrize("cadence", [False, True])
+def test_what_is_asked_of_a_model_with_conditions_is_what_it_is_told(tiny_model, monkeypatch, cadence):
     """With guidance 1 it writes as one that takes "not told" for what is asked; with guidance 0 as one that is not told."""
-    codec, length = codecs.build("chorale", conditions=True), Length(1, cadence=False)
+    codec, length = codecs.build("chorale", conditions=True), Length(1, cadence=cadence)
+    monkeypatch.setattr(ending, "choose", lambda nats, uniform: 3)  # nats are those of the model that is not told
     model, asked = tiny_model(codec), {"density": 9.0, "pitch_classes": (1.0,) * 7 + (0.0,) * 5}
 
     def written(**controls):
@@ -265,3 +270,42 @@ def test_a_circle_is_left_by_a_higher_temperature(tiny_model):
         shares.append(np.mean([loop_share(song.ids.reshape(-1, 4)) for song in songs]))
     assert shares[0] > 0.9
     assert shares[1] < 0.8
+
+
+def test_bars_come_back_where_that_is_asked_for(tiny_model):
+    """A model that draws at random repeats no bar by itself; with a primer and endings too, half of them are wanted."""
+    codec = codecs.build("chorale")
+    model, length = tiny_model(codec), Length(5)
+    primer = codec.encode(codec.decode(songs_of(model, codec, songs=1, bars=4)[0].ids)).astype(np.int64)[:-4]
+
+    def same_bars(least):
+        songs = sample(
+            model, codec.grammar, generators(0, 1), settings=SamplingSettings(temperature=0.3), length=length,
+            primer=primer, repetition=Repetition(least=least),
+        )  # fmt: skip
+        return np.mean([repeated_steps(codec, song.ids) for song in songs])
+
+    assert same_bars(0.5) > same_bars(0.0) + 0.2
+
+
+def repeated_steps(codec, ids):
+    """The share of steps that equal the one four bars before."""
+    steps = ids.reshape(-1, 4)[2:-1]
+    bar = BAR_STEPS[codec.vocabulary.values("METER", ids[4:5])[0]]
+    return (steps[4 * bar :] == steps[: -4 * bar]).all(axis=1).mean()
+
+
+def test_a_song_that_has_ended_is_not_stuck_while_others_go_on(tiny_model, monkeypatch):
+    monkeypatch.setattr(in_the_making, "MAX_IDS_AT_REST", 40)
+    codec = codecs.build("chorale")
+    songs = songs_of(tiny_model(codec), codec, songs=8, bars=4)
+    assert max(len(song.ids) for song in songs) > min(len(song.ids) for song in songs) + 60
+    assert not any(song.stuck for song in songs)
+
+
+def test_logits_that_are_no_numbers_are_told(tiny_model):
+    codec = codecs.build("chorale")
+    model = tiny_model(codec)
+    model.output_bias.data.fill_(float("nan"))
+    with pytest.raises(GenerationError, match="not finite"):
+        songs_of(model, codec)

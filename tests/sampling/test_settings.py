@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lstmusic.errors import ConfigError
-from lstmusic.sampling.settings import Length, Repetition, SamplingSettings
+from lstmusic.sampling.settings import Length, Repetition, SamplingSettings, curve_of
 
 
 def test_a_curve_goes_straight_between_its_points_and_stays_beyond_them():
@@ -50,7 +50,7 @@ def test_a_length_is_given_by_bars_or_by_seconds():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"temperature": 0.0}, "temperature=0.0: expected a positive number .*greedy=true"),
+        ({"temperature": 0.0}, "temperature=0.0: expected a positive number, .*greedy=true"),
         ({"temperature": -1.0}, "temperature=-1.0: expected a positive number"),
         ({"temperature": math.nan}, "temperature=nan"),
         ({"temperature": math.inf}, "temperature=inf"),
@@ -65,3 +65,18 @@ def test_a_length_is_given_by_bars_or_by_seconds():
 def test_a_setting_out_of_range_is_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         SamplingSettings(**settings)
+
+
+@pytest.mark.parametrize(
+    "length", [{"bars": 0.0}, {"bars": -1.0}, {"bars": math.nan}, {"seconds": math.inf}, {"bars": "4"}]
+)
+def test_a_length_is_a_positive_number(length):
+    (name,) = length
+    with pytest.raises(ConfigError, match=f"length.{name}=.*: expected a positive number"):
+        Length(**length)
+
+
+def test_curves_come_in_lists_and_arrays_too():
+    expected = ((0.0, 0.8), (8.0, 1.2))
+    assert curve_of([[0.0, 0.8], [8.0, 1.2]]) == curve_of(np.array(expected)) == curve_of(expected) == expected
+    assert [curve_of(0.9), curve_of(np.float64(0.9))] == [0.9, 0.9]

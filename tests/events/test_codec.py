@@ -195,7 +195,9 @@ def test_build_names_what_it_knows():
         match=r"^encoding\.grouped=True: performance has no such option, expected one of pedals, conditions$",
     ):
         codecs.build("performance", grouped=True)
-    with pytest.raises(ConfigError, match=r"^encoding\.grouped=True: melody has no such option, expected one of conditions$"):
+    with pytest.raises(
+        ConfigError, match=r"^encoding\.grouped=True: melody has no such option, expected one of conditions$"
+    ):
         codecs.build("melody", grouped=True)
 
 

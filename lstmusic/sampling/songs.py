@@ -21,9 +21,8 @@ from lstmusic.sampling.repetition import LoopWatch
 from lstmusic.sampling.settings import Length, Repetition, SamplingSettings
 from lstmusic.sampling.stepper import FrameStepper, Stepper
 
-BLOCK = (
-    16  # songs side by side, always: products of other shapes round otherwise, and a song would depend on its number
-)
+# Songs side by side, always: products of other shapes round otherwise, and a song would depend on how many are written.
+BLOCK = 16
 MAX_BARS = 64  # where no length is asked for, a song that has not ended by itself is closed here
 MAX_IDS_AT_REST = 640  # 128 notes of five ids: a song that goes on for longer without moving on in time is closed
 IDLE = 0.5  # the number drawn for a row without a song

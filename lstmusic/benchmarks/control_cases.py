@@ -125,7 +125,7 @@ def _nats(codec: Codec, first_bar: float, last_bar: float, songs: list[Song]) ->
 
 
 def _auto(codec: Codec, held_out: float) -> Case:
-    base = _base(codec, MANY_BARS)
+    base: How = {}  # songs that end by themselves, as held-out pieces do
     how, of = {"temperature": "auto", **base}, partial(_nats, codec, 0, np.inf)
     return Case("auto", "temperature=auto", "nats per token", of, how, base, held_out)
 

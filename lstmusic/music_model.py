@@ -139,9 +139,13 @@ class MusicModel:
         )
         if automatic:
             plan = replace(plan, sampling=replace(sampling, temperature=self.calibrated_temperature(sampling)))
+        return self._with_notes(plan, songs, dict(+losses))
+
+    def _with_notes(self, plan: Plan, songs: int, primer_changes: dict[str, int]) -> list[Song]:
+        """So many songs, each of the first seed that gives it new notes."""
         made: dict[int, Song] = {}
         for attempt in range(ATTEMPTS):
-            written = self._write(plan, {i: attempt for i in range(songs) if i not in made}, dict(+losses))
+            written = self._write(plan, {i: attempt for i in range(songs) if i not in made}, primer_changes)
             made |= {i: song for i, song in written.items() if song.report["new_notes"] > 0}
             if len(made) == songs:
                 return [made[i] for i in range(songs)]

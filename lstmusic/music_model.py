@@ -15,7 +15,7 @@ from lstmusic.corpus.lanes import Arrays, piece_arrays
 from lstmusic.errors import CheckpointError, ConfigError, GenerationError, IllegalSequenceError
 from lstmusic.evaluation.likelihood import piece_nats, to_window
 from lstmusic.evaluation.surprise import Surprise, surprise
-from lstmusic.provenance import Plan, facts_about
+from lstmusic.provenance import Plan, facts_about, of_song
 from lstmusic.sampling import calibration
 from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.repetition import loop_share
@@ -212,9 +212,9 @@ class MusicModel:
             repetition=plan.repetition,
             weights=plan.weights,
         )
-        songs = {}
+        songs, facts = {}, facts_about(plan, self.name, self.folder.sha256)
         for i, sampled in zip(sorted(attempts), written, strict=True):
-            songs[i] = self._song(sampled, plan, i + 1, attempts[i])
+            songs[i] = self._song(sampled, plan, facts, i + 1, attempts[i])
             songs[i].report["primer_changes"] = primer_changes or {}
         return songs
 
@@ -222,12 +222,12 @@ class MusicModel:
         """Bars of music in legal ids, by the encoding's own meter."""
         return 0.0 if ids is None else self.codec.grammar.length(self.codec.grammar.trajectory(ids)[-1:])[0].item()
 
-    def _song(self, sampled: Sampled, plan: Plan, number: int, attempt: int) -> Song:
+    def _song(self, sampled: Sampled, plan: Plan, common: dict[str, Any], number: int, attempt: int) -> Song:
         whole = self.codec.decode(sampled.ids)
         primer_ticks = 0 if plan.primer is None else self.codec.decode(plan.primer).end_tick
         new = whole if plan.primer is None else whole.after(primer_ticks)
         score = whole if plan.primer_in_output else new
-        facts = facts_about(plan, number, attempt, score, self.name, self.folder.sha256)
+        facts = of_song(common, number, attempt, score)
         score = replace(score, texts=((0, json.dumps(facts)), *score.texts))
         new_bars = self._bars(sampled.ids) - self._bars(plan.primer)
         new_ids = sampled.ids[-len(sampled.nats) :]

@@ -177,24 +177,26 @@ def fingerprint(score: Score) -> str:
     return told.hexdigest()
 
 
-def facts_about(plan: Plan, song: int, attempt: int, score: Score, model: str, model_sha256: str) -> dict[str, Any]:
-    """The provenance of a song.
-
-    Args:
-        song: its number, from 1. attempt: which seed of it came out with notes, from 0.
-        score: the music in its file.
-        model: the name that the model was opened by.
-    """
+def facts_about(plan: Plan, model: str, model_sha256: str) -> dict[str, Any]:
+    """The provenance that all songs of a plan have in common; `model` is the name that the model was opened by."""
     return {
         "lstmusic": __version__,
         "checkpoint": model,
         "model_sha256": model_sha256,
         **plan.facts(),
         "machine": machine(),
-        "song": song,
-        "attempt": attempt,
-        "music_sha256": fingerprint(score),
     }
+
+
+def of_song(facts: dict[str, Any], song: int, attempt: int, score: Score) -> dict[str, Any]:
+    """The provenance of one song.
+
+    Args:
+        facts: of `facts_about`.
+        song: its number, from 1. attempt: which seed of it came out with notes, from 0.
+        score: the music in its file.
+    """
+    return {**facts, "song": song, "attempt": attempt, "music_sha256": fingerprint(score)}
 
 
 def facts_of(path: Path | str) -> dict[str, Any]:

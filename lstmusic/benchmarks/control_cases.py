@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lstmusic.benchmarks import song_measures as measures
 from lstmusic.benchmarks.song_writing import SECONDS_PER_BAR, length, nats_per_token
+from lstmusic.evaluation import song_measures as measures
 from lstmusic.events.codec import Codec
 from lstmusic.events.kinds import PITCH, TIME, VELOCITY, event_kinds, struck_pitches
 from lstmusic.music_model import Song

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lstmusic.benchmarks import song_measures as measures
 from lstmusic.benchmarks.song_writing import Written, length, nats_per_token, opened, write
+from lstmusic.evaluation import song_measures as measures
 from lstmusic.events.codec import Codec
 from lstmusic.sampling.settings import Repetition
 

@@ -1,4 +1,4 @@
-"""What songs are like, told from their notes: the measures by which `table=controls` shows that a control works.
+"""What songs are like, told from their notes: the measures by which controls are shown to work, and songs compared.
 
 Nothing here knows of models, ids or settings, so that a control cannot vouch for itself. Drums have no pitch: where pitches
 are measured they are left out.

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from lstmusic.benchmarks import song_measures as measures
+from lstmusic.evaluation import song_measures as measures
 from lstmusic.score.score import Score, Track
 
 QUARTER = 480

@@ -5,14 +5,18 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
 from lstmusic.errors import ConfigError
+from lstmusic.events.given import Given
 from lstmusic.events.grammar import Grammar
 from lstmusic.events.vocabulary import Vocabulary
 from lstmusic.score import Score
+
+REWRITTEN = ("chorale", "frames", "melody", "metrical", "performance")  # the encodings whose codecs know what is given
 
 
 class Codec(ABC):
@@ -74,6 +78,21 @@ class Codec(ABC):
     @abstractmethod
     def contexts(self, ids: np.ndarray) -> np.ndarray:
         """Keys of what an n-gram may look at before each id, int64 [N, K], coarse to fine; the first knows no history."""
+
+    def given(self, ids: np.ndarray, start_tick: int, end_tick: int, keep: Sequence[str] = ()) -> Given:
+        """What stays of a piece while the notes that sound wholly in start_tick..end_tick-1 are written anew.
+
+        Args:
+            ids: of a whole legal piece.
+            start_tick, end_tick: in ticks of `decode(ids)`.
+            keep: names of the grammar's voices that stay there, too.
+
+        Raises:
+            ConfigError: the gap holds no time, there is no such voice, or this encoding's pieces cannot be rewritten.
+        """
+        raise ConfigError(
+            f"encoding={self.name}: its pieces cannot be rewritten, expected one of {', '.join(REWRITTEN)}"
+        )
 
     @abstractmethod
     def repeats(self, ids: np.ndarray) -> np.ndarray:

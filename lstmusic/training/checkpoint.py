@@ -5,6 +5,8 @@ config.yaml         format, encoding, model sizes, checksum of the weights, how 
 vocabulary.json     the id table and the features that the weights were made for
 split.json          the names of the pieces of each split
 card.md             the same for people
+
+Other rooms may keep more beside them (`extras`).
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -47,6 +51,7 @@ class ModelFolder:
     Attributes:
         model: in evaluation mode, float32, on the CPU.
         codec: its encoding.
+        path: the folder itself.
         facts: how it was trained and what it reached, as `save` was given.
         split: the names of the pieces of each split.
         sha256: of the weights' file.
@@ -55,6 +60,7 @@ class ModelFolder:
 
     model: Model
     codec: Codec
+    path: Path
     facts: dict[str, Any] = field(default_factory=dict)
     split: dict[str, list[str]] = field(default_factory=dict)
     sha256: str = ""
@@ -96,12 +102,14 @@ def save(
     split: dict[str, list[str]],
     card: str,
     dtype: str = "float32",
+    extras: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
     """Write a model folder beside its place and rename it, so that it is there whole or not at all.
 
     Args:
         sizes: what `build_model` needs to make the model again.
         dtype: `float32`, or `float16` for half the size.
+        extras: more files, by name.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -124,6 +132,8 @@ def save(
         (beside / "vocabulary.json").write_text(json.dumps(_vocabulary(codec), indent=1))
         (beside / "split.json").write_text(json.dumps(split, indent=1))
         (beside / "card.md").write_text(card)
+        for name, content in extras.items():
+            (beside / name).write_bytes(content)
         _replace(folder, beside)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
@@ -202,4 +212,4 @@ def load(folder: Path) -> ModelFolder:
     except RuntimeError as error:
         raise CheckpointError(f"{folder / 'model.safetensors'}: {str(error).splitlines()[0]}") from error
     facts = {k: v for k, v in config.items() if k not in ("format", "lstmusic", "encoding", "model", "weights")}
-    return ModelFolder(model.eval(), codec, facts, split, found, sizes)
+    return ModelFolder(model.eval(), codec, folder, facts, split, found, sizes)

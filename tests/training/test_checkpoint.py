@@ -40,6 +40,7 @@ def test_round_trip(save, codec, folder):
     opened = checkpoint.load(folder)
     assert opened.codec.name == codec.name
     assert opened.codec.options == codec.options
+    assert opened.path == folder
     assert opened.facts == {"data": {"name": "test"}, "seed": 3}
     assert opened.split == {"train": ["a"], "valid": ["b"], "test": []}
     assert not opened.model.training
@@ -47,6 +48,15 @@ def test_round_trip(save, codec, folder):
     for name, value in opened.model.state_dict().items():
         assert torch.equal(value, model.state_dict()[name]), name
     assert {p.name for p in folder.iterdir()} == {*checkpoint.FILES, "split.json", "card.md"}
+
+
+def test_more_files_may_lie_in_the_folder(save, codec, folder):
+    save(folder, codec, extras={"numbers.bin": b"\x00\xff", "words.json": b"{}"})
+    assert (folder / "numbers.bin").read_bytes() == b"\x00\xff"
+    assert (folder / "words.json").read_bytes() == b"{}"
+    checkpoint.load(folder)
+    save(folder, codec)  # a folder that takes its place has its own files only
+    assert not (folder / "numbers.bin").exists()
 
 
 def test_half_precision_takes_half_the_room(save, codec, folder, tmp_path):

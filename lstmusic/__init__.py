@@ -9,18 +9,19 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from lstmusic.music_model import MusicModel as MusicModel
-    from lstmusic.music_model import Song as Song
     from lstmusic.music_model import load as load
     from lstmusic.sampling.controls import Controls as Controls
     from lstmusic.sampling.settings import Repetition as Repetition
     from lstmusic.score import Score as Score
+    from lstmusic.writing import Song as Song
 
 __all__ = ["Controls", "MusicModel", "Repetition", "Score", "Song", "__version__", "load"]
 HOMES = {
-    **dict.fromkeys(("MusicModel", "Song", "load"), "lstmusic.music_model"),
+    **dict.fromkeys(("MusicModel", "load"), "lstmusic.music_model"),
     "Controls": "lstmusic.sampling.controls",
     "Repetition": "lstmusic.sampling.settings",
     "Score": "lstmusic.score",
+    "Song": "lstmusic.writing",
 }
 
 

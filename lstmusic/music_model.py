@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +11,19 @@ import numpy as np
 import torch
 
 from lstmusic.corpus.lanes import Arrays, piece_arrays
-from lstmusic.errors import CheckpointError, ConfigError, GenerationError, IllegalSequenceError
+from lstmusic.errors import CheckpointError, ConfigError, IllegalSequenceError
 from lstmusic.evaluation.likelihood import piece_nats, to_window
-from lstmusic.evaluation.surprise import Surprise, surprise
-from lstmusic.provenance import Plan, facts_about, of_song
+from lstmusic.provenance import Plan
 from lstmusic.sampling import calibration
 from lstmusic.sampling.controls import Controls
-from lstmusic.sampling.repetition import loop_share
-from lstmusic.sampling.sampler import Sampled, sample
 from lstmusic.sampling.settings import Curve, Length, Repetition, SamplingSettings, curve_of
-from lstmusic.sampling.songs import BLOCK, MAX_BARS
 from lstmusic.schema import suggestion
 from lstmusic.score import Score
 from lstmusic.training import checkpoint
 from lstmusic.training.checkpoint import ModelFolder
+from lstmusic.writing import Song, Writer
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-ATTEMPTS = 5  # seeds tried for a song that comes out without notes
-
-
-@dataclass(frozen=True)
-class Song:
-    """One generated song.
-
-    Attributes:
-        score: the music.
-        ids: int64 [N], BOS group and primer included.
-        legal: whether the grammar allows every id.
-        report: seed, attempt and temperature; ids, new_ids (those drawn), notes, new_notes, seconds, bars, nats_per_token,
-            illegal; loops, the share of groups inside one; overruled, overlong, stuck, closed_at_limit: what did not come
-            out as it was asked for; primer_changes, what a primer lost.
-        surprise: nats of each note and bar of the score, under the model at temperature 1.
-        nats: of each id that was drawn, float64 [new_ids], the last ones of `ids`.
-    """
-
-    score: Score
-    ids: np.ndarray
-    legal: bool
-    report: dict[str, Any] = field(default_factory=dict)
-    surprise: Surprise | None = None
-    nats: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 def load(name: str | Path) -> MusicModel:
@@ -76,6 +48,7 @@ class MusicModel:
     def __init__(self, folder: ModelFolder, name: str = "") -> None:
         self.folder, self.name = folder, name
         self.model, self.codec = folder.model, folder.codec
+        self.writer = Writer(folder, name)
 
     def generate(
         self,
@@ -139,20 +112,10 @@ class MusicModel:
         )
         if automatic:
             plan = replace(plan, sampling=replace(sampling, temperature=self.calibrated_temperature(sampling)))
-        return self._with_notes(plan, songs, dict(+losses))
-
-    def _with_notes(self, plan: Plan, songs: int, primer_changes: dict[str, int]) -> list[Song]:
-        """So many songs, each of the first seed that gives it new notes."""
-        made: dict[int, Song] = {}
-        for attempt in range(ATTEMPTS):
-            written = self._write(plan, {i: attempt for i in range(songs) if i not in made}, primer_changes)
-            made |= {i: song for i, song in written.items() if song.report["new_notes"] > 0}
-            if len(made) == songs:
-                return [made[i] for i in range(songs)]
-        raise GenerationError(
-            f"{songs - len(made)} of {songs} songs came out without new notes, {ATTEMPTS} seeds tried for each; "
-            "expected notes: try another temperature, or train longer"
-        )
+        written = self.writer.accepted(plan, songs)
+        for song in written:
+            song.report["primer_changes"] = dict(+losses)
+        return written
 
     def regenerate(self, facts: dict[str, Any]) -> Song:
         """The song whose provenance this is (`provenance.facts_of`), written again.
@@ -168,7 +131,7 @@ class MusicModel:
                 raise ConfigError(
                     f"provenance: the primer's ids are not legal ({error}), expected those of a song"
                 ) from error
-        (song,) = self._write(plan, {facts["song"] - 1: facts["attempt"]}).values()
+        (song,) = self.writer.write(plan, {facts["song"] - 1: facts["attempt"]}).values()
         return song
 
     @property
@@ -191,69 +154,6 @@ class MusicModel:
                 f"temperature=auto: {self.name or 'the model'} does not tell its nats on held-out pieces, expected a number"
             )
         return calibration.temperature(self.model, self.codec, sampling, self.held_out_nats)
-
-    def _write(
-        self, plan: Plan, attempts: dict[int, int], primer_changes: dict[str, int] | None = None
-    ) -> dict[int, Song]:
-        """Songs by number (from 0), each with the seed of one attempt; the place in a block follows from the number."""
-        first = min(attempts) // BLOCK * BLOCK
-        generators = [
-            np.random.default_rng((plan.seed, i, attempts[i])) if i in attempts else None
-            for i in range(first, max(attempts) + 1)
-        ]
-        written = sample(
-            self.model,
-            self.codec.grammar,
-            generators,
-            settings=plan.sampling,
-            length=plan.length,
-            primer=plan.primer,
-            controls=plan.control,
-            repetition=plan.repetition,
-            weights=plan.weights,
-        )
-        songs, facts = {}, facts_about(plan, self.name, self.folder.sha256)
-        for i, sampled in zip(sorted(attempts), written, strict=True):
-            songs[i] = self._song(sampled, plan, facts, i + 1, attempts[i])
-            songs[i].report["primer_changes"] = primer_changes or {}
-        return songs
-
-    def _bars(self, ids: np.ndarray | None) -> float:
-        """Bars of music in legal ids, by the encoding's own meter."""
-        return 0.0 if ids is None else self.codec.grammar.length(self.codec.grammar.trajectory(ids)[-1:])[0].item()
-
-    def _song(self, sampled: Sampled, plan: Plan, common: dict[str, Any], number: int, attempt: int) -> Song:
-        whole = self.codec.decode(sampled.ids)
-        primer_ticks = 0 if plan.primer is None else self.codec.decode(plan.primer).end_tick
-        new = whole if plan.primer is None else whole.after(primer_ticks)
-        score = whole if plan.primer_in_output else new
-        facts = of_song(common, number, attempt, score)
-        score = replace(score, texts=((0, json.dumps(facts)), *score.texts))
-        new_bars = self._bars(sampled.ids) - self._bars(plan.primer)
-        new_ids = sampled.ids[-len(sampled.nats) :]
-        scored = self.codec.scored(new_ids)
-        legal = self.codec.grammar.legal(sampled.ids)
-        report = {
-            "seed": facts["seed"],
-            "attempt": facts["attempt"],
-            "temperature": facts["sampling"]["temperature"],
-            "ids": len(sampled.ids),
-            "new_ids": len(sampled.nats),
-            "notes": len(score.notes),
-            "new_notes": len(new.notes),
-            "seconds": round(score.length_s, 3),
-            "bars": len(score.bar_ticks()) - 1 - (score.pickup_tick > 0),  # an upbeat completes the last bar
-            "nats_per_token": float(sampled.nats[scored].mean()) if scored.any() else 0.0,
-            "illegal": int((~legal).sum()),
-            "loops": loop_share(new_ids.reshape(-1, self.codec.group_size)),
-            "overruled": sampled.overruled,
-            "overlong": sampled.overlong,
-            "stuck": sampled.stuck,
-            "closed_at_limit": not plan.length.given and new_bars >= MAX_BARS,
-        }
-        start_tick = 0 if plan.primer_in_output else primer_ticks
-        told = surprise(self.codec, sampled.ids, sampled.nats, whole, start_tick)
-        return Song(score, sampled.ids, bool(legal.all()), report, told, sampled.nats)
 
     def nll(self, score: Score) -> np.ndarray:
         """Nats of a piece under the model, float64 [N]: one per scored token (music, not headers or the ending)."""

@@ -10,10 +10,11 @@ from typing import Any
 from lstmusic import __version__
 from lstmusic.errors import ConfigError
 from lstmusic.listening.difference import first_difference
-from lstmusic.music_model import MusicModel, Song
+from lstmusic.music_model import MusicModel
 from lstmusic.provenance import SECTIONS, Plan, fingerprint, machine
 from lstmusic.sampling.controls import ALL_VOICES
 from lstmusic.score import Score
+from lstmusic.writing import Song
 
 TYPED = {"sampling.temperature": "temperature", "sampling.greedy": "greedy", "control.ranges": "control.range"}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lstmusic
-from lstmusic import music_model
+from lstmusic import music_model, writing
 from lstmusic.errors import CheckpointError, ConfigError, GenerationError, IllegalSequenceError, ReadError
 from lstmusic.events import codec as codecs
 from lstmusic.sampling.controls import Controls
@@ -133,14 +133,14 @@ def test_a_song_without_notes_is_never_a_success(model, monkeypatch):
     def silent(*arguments, **settings):
         songs = real(*arguments, **settings)
         tried.append(len(songs))
-        return [music_model.Sampled(model.codec.grammar.bos(), song.nats[:0]) for song in songs]
+        return [writing.Sampled(model.codec.grammar.bos(), song.nats[:0]) for song in songs]
 
-    real = music_model.sample
-    monkeypatch.setattr(music_model, "sample", silent)
+    real = writing.sample
+    monkeypatch.setattr(writing, "sample", silent)
     monkeypatch.setattr(model.codec, "decode", lambda ids: Score.from_pretty_midi(_silence()))
     with pytest.raises(GenerationError, match="without new notes"):
         model.generate(songs=2, length_bars=1)
-    assert tried == [2] * music_model.ATTEMPTS
+    assert tried == [2] * writing.ATTEMPTS
 
 
 def _silence():

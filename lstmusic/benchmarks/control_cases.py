@@ -13,10 +13,10 @@ from lstmusic.benchmarks.song_writing import SECONDS_PER_BAR, length, nats_per_t
 from lstmusic.evaluation import song_measures as measures
 from lstmusic.events.codec import Codec
 from lstmusic.events.kinds import PITCH, TIME, VELOCITY, event_kinds, struck_pitches
-from lstmusic.music_model import Song
 from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.settings import Repetition
 from lstmusic.score import Score
+from lstmusic.writing import Song
 
 Measure = Callable[[list[Song]], float]
 How = dict[str, Any]

@@ -15,8 +15,8 @@ from typing import Any
 from lstmusic.benchmarks import controls_figure
 from lstmusic.benchmarks.control_cases import Case, How, cases
 from lstmusic.benchmarks.song_writing import opened, write
-from lstmusic.music_model import Song
 from lstmusic.sampling.settings import SamplingSettings
+from lstmusic.writing import Song
 
 PACKAGES = ("lstmusic", "torch", "numpy")
 MODELS = ("bach",)

@@ -11,9 +11,10 @@ import numpy as np
 
 from lstmusic.corpus import parallel
 from lstmusic.events.codec import Codec
-from lstmusic.music_model import MusicModel, Song, load
+from lstmusic.music_model import MusicModel, load
 from lstmusic.sampling.songs import BLOCK
 from lstmusic.schema import ParallelConfig
+from lstmusic.writing import Song
 
 TOGETHER = BLOCK  # songs of one seed; so each can be written again by `generate`
 SECONDS_PER_BAR = 2.0  # what a bar stands for where an encoding knows seconds only: 4/4 at MIDI's own tempo

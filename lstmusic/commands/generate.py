@@ -15,11 +15,11 @@ from lstmusic.config import Request
 from lstmusic.errors import ConfigError
 from lstmusic.listening import soundfont
 from lstmusic.listening.page import PageSong, write_page
-from lstmusic.music_model import Song
 from lstmusic.sampling.controls import BoundControls, Controls
 from lstmusic.sampling.settings import Repetition, SamplingSettings
 from lstmusic.schema import GenerateConfig, RenderConfig
 from lstmusic.score import Score, midi
+from lstmusic.writing import Song
 
 
 def run(request: Request) -> dict[str, Any]:

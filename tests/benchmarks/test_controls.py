@@ -11,7 +11,7 @@ from lstmusic.benchmarks.control_cases import BARS, Case
 from lstmusic.benchmarks.song_writing import Written
 from lstmusic.commands.generate import arguments_of
 from lstmusic.events import codec as codecs
-from lstmusic.music_model import Song
+from lstmusic.writing import Song
 
 
 def cases_of(name: str, **options) -> list[Case]:

@@ -7,8 +7,9 @@ import pytest
 
 from lstmusic.benchmarks import song_writing, songs
 from lstmusic.corpus import parallel
-from lstmusic.music_model import Song, load
+from lstmusic.music_model import load
 from lstmusic.sampling.settings import Repetition
+from lstmusic.writing import Song
 
 BRIEF = {"length_bars": 1.0, "cadence": False}
 

@@ -216,7 +216,7 @@ def test_songs_begin_with_the_primer_and_go_on(generate, run_of_each_encoding, m
 
 def test_a_song_without_notes_is_tried_again(chorale_run, monkeypatch):
     model = music_model.load(chorale_run)
-    whole = music_model.sample
+    whole = writing.sample
     empty = []
 
     def sometimes(network, grammar, generators, **options):
@@ -228,7 +228,7 @@ def test_a_song_without_notes_is_tried_again(chorale_run, monkeypatch):
             empty.append(ids)
         return songs
 
-    monkeypatch.setattr(music_model, "sample", sometimes)
+    monkeypatch.setattr(writing, "sample", sometimes)
     first, second = model.generate(2, length_bars=1, seed=4)
     assert empty
     assert (first.report["attempt"], second.report["attempt"]) == (1, 0)

@@ -1,0 +1,154 @@
+"""From a plan to songs: ids are written, decoded, and told about; a song that will not do is tried again elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from lstmusic.errors import GenerationError
+from lstmusic.evaluation.surprise import Surprise, surprise
+from lstmusic.provenance import Plan, facts_about, of_song
+from lstmusic.sampling.repetition import loop_share
+from lstmusic.sampling.sampler import Sampled, sample
+from lstmusic.sampling.songs import BLOCK, MAX_BARS
+from lstmusic.score import Score
+from lstmusic.training.checkpoint import ModelFolder
+
+ATTEMPTS = 5  # seeds tried for a song that will not do
+
+
+@dataclass(frozen=True)
+class Song:
+    """One generated song.
+
+    Attributes:
+        score: the music.
+        ids: int64 [N], BOS group and primer included.
+        legal: whether the grammar allows every id.
+        report: seed, attempt and temperature; ids, new_ids (those drawn), notes, new_notes, seconds, bars, nats_per_token,
+            illegal; loops, the share of groups inside one; overruled, overlong, stuck, closed_at_limit: what did not come
+            out as it was asked for; primer_changes, what a primer lost.
+        surprise: nats of each note and bar of the score, under the model at temperature 1.
+        nats: of each id that was drawn, float64 [new_ids], the last ones of `ids`.
+    """
+
+    score: Score
+    ids: np.ndarray
+    legal: bool
+    report: dict[str, Any] = field(default_factory=dict)
+    surprise: Surprise | None = None
+    nats: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+
+def without_new_notes(song: Song) -> str | None:
+    """Why a song will not do: nothing in it is new; None: it will."""
+    return None if song.report["new_notes"] > 0 else "came out without new notes"
+
+
+class Writer:
+    """Writes the songs of a plan with one model.
+
+    Args:
+        folder: the model.
+        name: what its songs say that it is called.
+    """
+
+    def __init__(self, folder: ModelFolder, name: str) -> None:
+        self.folder, self.name = folder, name
+        self.model, self.codec = folder.model, folder.codec
+
+    def accepted(
+        self,
+        plan: Plan,
+        songs: int,
+        refusal: Callable[[Song], str | None] = without_new_notes,
+        attempts: int = ATTEMPTS,
+    ) -> list[Song]:
+        """So many songs, each of the first seed that gives one that will do.
+
+        Args:
+            refusal: why a song will not do; None: it will.
+            attempts: seeds tried for each song.
+
+        Raises:
+            GenerationError: none of the seeds gave one.
+        """
+        made: dict[int, Song] = {}
+        for attempt in range(attempts):
+            reasons = []
+            for i, song in self.write(plan, {i: attempt for i in range(songs) if i not in made}).items():
+                if (reason := refusal(song)) is None:
+                    made[i] = song
+                else:
+                    reasons.append(reason)
+            if len(made) == songs:
+                return [made[i] for i in range(songs)]
+        raise GenerationError(
+            f"{songs - len(made)} of {songs} songs {reasons[0]}, {attempts} seeds tried for each; "
+            "expected songs that will do: try another temperature, or train longer"
+        )
+
+    def write(self, plan: Plan, attempts: dict[int, int]) -> dict[int, Song]:
+        """Songs by number (from 0), each with the seed of one attempt; the place in a block follows from the number."""
+        first = min(attempts) // BLOCK * BLOCK
+        generators = [
+            np.random.default_rng((plan.seed, i, attempts[i])) if i in attempts else None
+            for i in range(first, max(attempts) + 1)
+        ]
+        written = sample(
+            self.model,
+            self.codec.grammar,
+            generators,
+            settings=plan.sampling,
+            length=plan.length,
+            primer=plan.primer,
+            controls=plan.control,
+            repetition=plan.repetition,
+            weights=plan.weights,
+        )
+        facts = facts_about(plan, self.name, self.folder.sha256)
+        return {
+            i: self._song(sampled, plan, facts, i + 1, attempts[i])
+            for i, sampled in zip(sorted(attempts), written, strict=True)
+        }
+
+    def _bars(self, ids: np.ndarray | None) -> float:
+        """Bars of music in legal ids, by the encoding's own meter."""
+        return 0.0 if ids is None else self.codec.grammar.length(self.codec.grammar.trajectory(ids)[-1:])[0].item()
+
+    def _song(self, sampled: Sampled, plan: Plan, common: dict[str, Any], number: int, attempt: int) -> Song:
+        whole = self.codec.decode(sampled.ids)
+        primer_ticks = 0 if plan.primer is None else self.codec.decode(plan.primer).end_tick
+        new = whole if plan.primer is None else whole.after(primer_ticks)
+        score = whole if plan.primer_in_output else new
+        facts = of_song(common, number, attempt, score)
+        score = replace(score, texts=((0, json.dumps(facts)), *score.texts))
+        new_bars = self._bars(sampled.ids) - self._bars(plan.primer)
+        new_ids = sampled.ids[-len(sampled.nats) :]
+        scored = self.codec.scored(new_ids)
+        legal = self.codec.grammar.legal(sampled.ids)
+        report = {
+            "seed": facts["seed"],
+            "attempt": facts["attempt"],
+            "temperature": facts["sampling"]["temperature"],
+            "ids": len(sampled.ids),
+            "new_ids": len(sampled.nats),
+            "notes": len(score.notes),
+            "new_notes": len(new.notes),
+            "seconds": round(score.length_s, 3),
+            "bars": len(score.bar_ticks()) - 1 - (score.pickup_tick > 0),  # an upbeat completes the last bar
+            "nats_per_token": float(sampled.nats[scored].mean()) if scored.any() else 0.0,
+            "illegal": int((~legal).sum()),
+            "loops": loop_share(new_ids.reshape(-1, self.codec.group_size)),
+            "overruled": sampled.overruled,
+            "overlong": sampled.overlong,
+            "stuck": sampled.stuck,
+            "closed_at_limit": not plan.length.given and new_bars >= MAX_BARS,
+        }
+        start_tick = 0 if plan.primer_in_output else primer_ticks
+        told = surprise(self.codec, sampled.ids, sampled.nats, whole, start_tick)
+        return Song(score, sampled.ids, bool(legal.all()), report, told, sampled.nats)

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 import lstmusic
-from lstmusic import config, music_model
+from lstmusic import config, music_model, writing
 from lstmusic.cli import main
 from lstmusic.commands.generate import arguments_of
 from lstmusic.sampling.controls import Controls

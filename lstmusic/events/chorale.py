@@ -216,9 +216,8 @@ class ChoraleCodec(Codec):
             raise ValueError(f"stretch={stretch}: a chorale's grid has no seconds, expected 1.0")
         return transposed(self.vocabulary, ids, semitones, g.UNKNOWN_KEY)
 
-    def contexts(self, ids: np.ndarray) -> np.ndarray:
+    def context_keys(self, state: np.ndarray, before: np.ndarray) -> np.ndarray:
         """Voice; and the pitch that it sounds; and the place in the quarter; and how long it has sounded."""
-        state = self.grammar.trajectory(np.asarray(ids, np.int64))
         voice = state["member"].astype(np.int64)
         pitch = np.take_along_axis(state["pitch"], voice[:, None], axis=1)[:, 0]
         age = np.take_along_axis(state["age"], voice[:, None], axis=1)[:, 0]

@@ -31,6 +31,7 @@ class Codec(ABC):
         in_seconds: whether the ids tell seconds and `decode` lays them out at MIDI's own tempo; otherwise they tell beats.
         unscored_kinds: kinds of event that are not music: headers and borders.
         repeat_name: what `repeats` guesses, for reports.
+        context_ids: how many ids before an id `context_keys` looks at, beside the grammar's state.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Codec(ABC):
     in_seconds: bool = False
     unscored_kinds: tuple[str, ...] = ("BOS", "EOS")
     repeat_name: str
+    context_ids: int = 0
 
     @property
     def group_size(self) -> int:
@@ -76,8 +78,20 @@ class Codec(ABC):
         """The ids of the same piece transposed, and with every time multiplied by `stretch`."""
 
     @abstractmethod
+    def context_keys(self, state: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """Keys of what an n-gram may look at before an id, int64 [B, K], coarse to fine; the first knows no history.
+
+        Args:
+            state: of the grammar before the id, [B].
+            before: the ids before it, int64 [B, context_ids], the latest last; 0 where there are none.
+        """
+
     def contexts(self, ids: np.ndarray) -> np.ndarray:
-        """Keys of what an n-gram may look at before each id, int64 [N, K], coarse to fine; the first knows no history."""
+        """The `context_keys` before each id of a piece, int64 [N, K]; those of the BOS group have no meaning."""
+        ids = np.asarray(ids, np.int64)
+        padded = np.concatenate([np.zeros(self.context_ids, np.int64), ids])
+        before = np.lib.stride_tricks.sliding_window_view(padded, self.context_ids)[: len(ids)]  # copies nothing
+        return self.context_keys(self.grammar.trajectory(ids), before)
 
     def given(self, ids: np.ndarray, start_tick: int, end_tick: int, keep: Sequence[str] = ()) -> Given:
         """What stays of a piece while the notes that sound wholly in start_tick..end_tick-1 are written anew.
@@ -131,21 +145,19 @@ def followers(contexts: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return out
 
 
-def histories(first: np.ndarray, num_first: int, ids: np.ndarray, num_ids: int, length: int) -> np.ndarray:
-    """Contexts of growing length, int64 [N, 1 + length]: `first`, and with it the last id, the last two, and so on.
+def histories(first: np.ndarray, num_first: int, before: np.ndarray, num_ids: int) -> np.ndarray:
+    """Contexts of growing length, int64 [N, 1 + L]: `first`, and with it the last id, the last two, and so on.
 
     Args:
         first: int64 [N], the coarsest context, one of 0..num_first-1.
-        ids: int [N], each one of 0..num_ids-1.
-        length: how many ids at most; fewer where they and one more would not fit 64 bits.
+        before: int64 [N, L], the ids before, the latest last, each one of 0..num_ids-1. Fewer of them are looked at where
+            they and one more would not fit 64 bits.
     """
-    ids = np.asarray(ids, np.int64)
     keys = [first]
-    for back in range(1, length + 1):
+    for back in range(1, before.shape[1] + 1):
         if num_first * num_ids ** (back + 1) >= 2**63:
             break
-        before = np.concatenate([np.zeros(min(back, len(ids)), np.int64), ids[:-back]])
-        keys.append(keys[-1] * num_ids + before)
+        keys.append(keys[-1] * num_ids + before[:, -back])
     return np.stack(keys, axis=1)
 
 

@@ -54,6 +54,7 @@ class FramesCodec(Codec):
     note_kinds = ("KEY", "FIRST")
     unscored_kinds = ("BOS", "FIRST", "EOS")
     repeat_name = "repeat_bar"
+    context_ids = g.NUM_KEYS
 
     def __init__(self, frames_per_quarter: int = 2) -> None:
         if frames_per_quarter not in DIVISIONS:
@@ -136,13 +137,10 @@ class FramesCodec(Codec):
         frames = self.frames(ids)
         return int((frames[1:] & ~frames[:-1]).sum() + frames[0].sum())
 
-    def contexts(self, ids: np.ndarray) -> np.ndarray:
+    def context_keys(self, state: np.ndarray, before: np.ndarray) -> np.ndarray:
         """The key; and whether it was down in the frame before."""
-        groups = np.asarray(ids).reshape(-1, g.NUM_KEYS)
-        key = np.broadcast_to(np.arange(g.NUM_KEYS), groups.shape)
-        before = np.zeros(groups.shape, np.int64)
-        before[1:] = g.down(groups[:-1])
-        return np.stack([key, 2 * key + before], axis=-1).reshape(-1, 2)
+        key = state["member"].astype(np.int64)
+        return np.stack([key, 2 * key + g.down(before[:, 0])], axis=1)
 
     def repeats(self, ids: np.ndarray) -> np.ndarray:
         """What the key did one bar of four quarters ago."""

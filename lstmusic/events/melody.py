@@ -186,9 +186,8 @@ class MelodyCodec(Codec):
             raise ValueError(f"stretch={stretch}: a melody's grid has no seconds, expected 1.0")
         return transposed(self.vocabulary, ids, semitones, v.UNKNOWN_KEY)
 
-    def contexts(self, ids: np.ndarray) -> np.ndarray:
+    def context_keys(self, state: np.ndarray, before: np.ndarray) -> np.ndarray:
         """What the id says; and the place in the beat; and the last duration; and the last pitch; and the one before it."""
-        state = self.grammar.trajectory(np.asarray(ids, np.int64))
         columns = self.grammar.features(state).columns.astype(np.int64)
         sizes = self.grammar.feature_sizes
         names = list(sizes)

@@ -54,6 +54,7 @@ class MetricalCodec(Codec):
     stretchable = True
     unscored_kinds = ("BOS", "EOS", "PAD")
     repeat_name = "repeat_phrase"
+    context_ids = 1
 
     def __init__(self, grouped: bool = True, conditions: bool = False) -> None:
         self.options = {"grouped": grouped}
@@ -206,12 +207,10 @@ class MetricalCodec(Codec):
         groups[tempo, 1] = qpm - v.LOWEST_QPM + v.FIRST[v.TEMPO]
         return self._to_ids(np.delete(groups, tempo[1:][qpm[1:] == qpm[:-1]], axis=0))
 
-    def contexts(self, ids: np.ndarray) -> np.ndarray:
+    def context_keys(self, state: np.ndarray, before: np.ndarray) -> np.ndarray:
         """What comes next; the id before; the last pitch; the position; the last duration."""
-        ids = np.asarray(ids, np.int64)
-        state = self.grammar.trajectory(ids)
         keys = [state["slot"] * 2 + state["tied"].astype(np.int64)]
-        keys.append(keys[-1] * len(self.vocabulary) + np.r_[0, ids[:-1]])
+        keys.append(keys[-1] * len(self.vocabulary) + before[:, -1])
         for name, size in (("pitch", v.NUM_PITCHES), ("position", v.MAX_BAR), ("duration", len(v.DURATION_STEPS))):
             keys.append(keys[-1] * (size + 1) + state[name] + 1)
         return np.stack(keys, axis=1)

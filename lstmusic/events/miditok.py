@@ -32,7 +32,6 @@ REFUSED = {
     "PerTok": "MidiTok has no graph of what may follow what in it",
 }
 PITCH_KINDS = ("Pitch", "NoteOn", "NoteOff")  # without drums, whose pitches are instruments
-CONTEXT_IDS = 4  # that an n-gram may look back
 CHANGES = (
     "onsets moved",
     "durations changed",
@@ -55,6 +54,7 @@ class MidiTokCodec(Codec):
 
     note_kinds = NOTE_HEADS
     repeat_name = "repeat_phrase"
+    context_ids = 4
 
     def __init__(self, name: str, tokenizer: str | None = None) -> None:
         self.name = name
@@ -131,10 +131,10 @@ class MidiTokCodec(Codec):
             moved[self.vocabulary.is_kind(kind, ids)] += semitones
         return moved.astype(np.uint16)
 
-    def contexts(self, ids: np.ndarray) -> np.ndarray:
+    def context_keys(self, state: np.ndarray, before: np.ndarray) -> np.ndarray:
         """What comes next; the id before; the two, three and four before."""
-        node = self.grammar.trajectory(ids)["node"].astype(np.int64)
-        return histories(node, self.grammar.feature_sizes["node"], ids, len(self.vocabulary), CONTEXT_IDS)
+        node = state["node"].astype(np.int64)
+        return histories(node, self.grammar.feature_sizes["node"], before, len(self.vocabulary))
 
     def repeats(self, ids: np.ndarray) -> np.ndarray:
         """What followed when the ids before came last, as many as `contexts` looks back."""

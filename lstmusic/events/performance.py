@@ -16,7 +16,6 @@ from lstmusic.score.score import NOTE_DTYPE, PEDAL_DTYPE, Score, Track, settled_
 TICKS_PER_QUARTER = 500  # at 120 qpm one tick is 1 ms
 TICKS_PER_STEP = 1000 // g.STEPS_PER_SECOND
 VELOCITIES_PER_BIN = 4
-CONTEXT_IDS = 4  # that an n-gram may look back
 BIN_BITS = 5  # that hold a velocity bin
 NOTE_BITS = 8 + BIN_BITS  # that hold a key and a velocity bin
 TIME_BITS = 40  # that hold any onset: three centuries
@@ -50,6 +49,7 @@ class PerformanceCodec(Codec):
     stretchable = True
     in_seconds = True
     repeat_name = "repeat_phrase"
+    context_ids = 4
 
     def __init__(self, pedals: bool = False, conditions: bool = False) -> None:
         self.options = {"pedals": pedals}
@@ -206,9 +206,9 @@ class PerformanceCodec(Codec):
         columns = (onset, end, pitch, notes.velocity_bin)
         return self._to_ids(self._canonical(_Notes(*(column[kept] for column in columns)), Counter()))
 
-    def contexts(self, ids: np.ndarray) -> np.ndarray:
+    def context_keys(self, state: np.ndarray, before: np.ndarray) -> np.ndarray:
         """Nothing; the id before; the two, three and four before."""
-        return histories(np.zeros(len(ids), np.int64), 1, ids, len(self.vocabulary), CONTEXT_IDS)
+        return histories(np.zeros(len(before), np.int64), 1, before, len(self.vocabulary))
 
     def repeats(self, ids: np.ndarray) -> np.ndarray:
         """What followed when the four ids before came last."""

@@ -70,21 +70,21 @@ def sample(
     prefix = grammar.bos() if primer is None else np.asarray(primer, np.int64)
     rows = BLOCK * (1 if bound.columns is None else 2)
     rules = Rules(grammar, stepper.build(model, rows, weights), bound, settings, length, repetition or Repetition())
-    primed = _primed(model, rules, prefix)
+    beginning = primed(model, rules, prefix)
     write = _to_cadence if length.given and length.cadence else _to_end
     songs: list[Sampled] = []
     for first in range(0, len(generators), BLOCK):
         block = [*generators[first : first + BLOCK], *[None] * BLOCK][:BLOCK]
         if any(block):
-            songs += write(primed.again(block), prefix)
+            songs += write(beginning.again(block), prefix)
     return songs
 
 
-def _primed(model: Model, rules: Rules, prefix: np.ndarray) -> Songs:
+def primed(model: Model, rules: Rules, prefix: np.ndarray) -> Songs:
     """A block that has read a prefix, all but its last group: that is read by the first step."""
     grammar, size = rules.grammar, rules.grammar.group_size
     groups = torch.from_numpy(prefix.reshape(1, -1, size)).to(model.device)
-    lanes = rules.stepper.rows // BLOCK
+    lanes = rules.stepper.rows // rules.rows
     state, where, bars = model.initial_state(lanes), grammar.start(1), np.zeros(0)
     if groups.shape[1] > 1:
         trajectory = grammar.trajectory(prefix)
@@ -94,11 +94,11 @@ def _primed(model: Model, rules: Rules, prefix: np.ndarray) -> Songs:
         where = trajectory[-1:].copy()
         grammar.advance(where, prefix[-1:])
         bars = grammar.length(np.r_[trajectory[2 * size :: size], where])[0]  # after each group but BOS
-    rows = torch.arange(lanes).repeat_interleave(BLOCK)
+    rows = torch.arange(lanes).repeat_interleave(rules.rows)
     state = tuple(part[:, rows] for part in state)
-    songs = Songs(rules, [None] * BLOCK, np.repeat(where, BLOCK), groups[:, -1].repeat(BLOCK, 1), state)
+    songs = Songs(rules, [None] * rules.rows, np.repeat(where, rules.rows), groups[:, -1].repeat(rules.rows, 1), state)
     for group, bar in zip(prefix.reshape(-1, size)[1:], bars, strict=True):
-        songs.hear(np.tile(group, (BLOCK, 1)), np.full(BLOCK, bar))
+        songs.hear(np.tile(group, (rules.rows, 1)), np.full(rules.rows, bar))
     return songs
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lstmusic.errors import GenerationError
+from lstmusic.events.given import Given
 from lstmusic.events.grammar import Grammar
 from lstmusic.events.kinds import OTHER, PITCH, TIME, VELOCITY, event_kinds
 from lstmusic.models.language_model import ILLEGAL, State
@@ -33,7 +34,8 @@ class Rules:
     """What is the same for all songs of a call.
 
     Attributes:
-        stepper: BLOCK rows; twice as many where conditions are asked for: the second half is not told of them.
+        stepper: a multiple of BLOCK rows, twice as many where conditions are asked for: the second half is not told them.
+        given: what of a piece the songs are to come out with; then no length is asked for, and none is closed.
     """
 
     grammar: Grammar
@@ -42,6 +44,7 @@ class Rules:
     settings: SamplingSettings
     length: Length
     repetition: Repetition
+    given: Given | None = None
     kinds: list[tuple[Tensor, float]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -61,6 +64,11 @@ class Rules:
         """Whether conditions are asked for."""
         return self.controls.columns is not None
 
+    @property
+    def rows(self) -> int:
+        """How many songs are written side by side."""
+        return self.stepper.rows // (2 if self.guided else 1)
+
     def context(self, state: np.ndarray) -> tuple[Tensor, Tensor]:
         """What the model reads at states [B, ...]: int64 columns, bool flags; 2 B rows where guided, the first B told."""
         columns, flags = map(torch.from_numpy, self.grammar.context(state))
@@ -73,7 +81,7 @@ class Rules:
 
 
 class Songs:
-    """BLOCK songs that stand at some moment and go on from there.
+    """As many songs as the rules have rows, which stand at some moment and go on from there.
 
     Args:
         generators: one per row; None: no song is wanted there.
@@ -93,34 +101,51 @@ class Songs:
         self.rules, self.grammar, self.stepper = rules, rules.grammar, rules.stepper
         self.generators, self.where, self.previous, self.state = list(generators), where, previous, state
         self.start = self.now = np.stack(self.grammar.length(where))  # bars and seconds [2, B]
-        self.ids_at_rest = np.zeros(BLOCK, np.int64)
-        self.stuck, self.forced_nats = np.zeros(BLOCK, bool), np.zeros(BLOCK)
-        self.watch = LoopWatch(BLOCK) if rules.repetition.break_loops else None
-        self.form = Form(BLOCK, rules.repetition.least, self.grammar.vocabulary) if rules.repetition.least else None
+        self.rows = rules.rows
+        self.ids_at_rest = np.zeros(self.rows, np.int64)
+        self.stuck, self.forced_nats = np.zeros(self.rows, bool), np.zeros(self.rows)
+        self.watch = LoopWatch(self.rows) if rules.repetition.break_loops else None
+        self.form = Form(self.rows, rules.repetition.least, self.grammar.vocabulary) if rules.repetition.least else None
         self.groups: list[np.ndarray] = []
         self.nats: list[np.ndarray] = []
-        self.overruled, self.overlong = np.zeros((2, BLOCK), np.int64)
+        self.overruled, self.overlong = np.zeros((2, self.rows), np.int64)
 
     def again(self, generators: Sequence[np.random.Generator | None]) -> Songs:
         """A block that goes on from where these songs began, with other generators."""
-        return self._twin(np.arange(BLOCK), generators, self.state)
+        return self._twin(np.arange(self.rows), generators, self.state)
 
     def forked(self, row: int, generators: Sequence[np.random.Generator | None]) -> Songs:
         """The song of a row, standing where it stands now, in every row of a new block."""
-        return self._twin(np.full(BLOCK, row), generators, self.stepper.state())
+        return self._twin(np.full(self.rows, row), generators, self.stepper.state())
 
     def _twin(self, rows: np.ndarray, generators: Sequence[np.random.Generator | None], state: State) -> Songs:
         """Songs that have written nothing yet, each where one of these stands; `state` is the stepper's."""
         previous = self.previous[torch.from_numpy(rows)]
-        halves = np.concatenate([rows + first for first in range(0, self.stepper.rows, BLOCK)])
-        carried = tuple(part[:, torch.from_numpy(halves)] for part in state)
-        twin = Songs(self.rules, generators, self.where[rows], previous, carried)
+        twin = Songs(self.rules, generators, self.where[rows], previous, self._carried(rows, state))
         twin.start, twin.ids_at_rest, twin.stuck = self.start[:, rows], self.ids_at_rest[rows], self.stuck[rows]
         twin.watch, twin.form = copy.deepcopy(self.watch), copy.deepcopy(self.form)
         for listener in (twin.watch, twin.form):
             if listener is not None:
                 listener.choose(rows)
         return twin
+
+    def _carried(self, rows: np.ndarray, state: State) -> State:
+        """Of a state of the stepper that of these rows, in the half that is told of conditions and in the other."""
+        halves = np.concatenate([rows + first for first in range(0, self.stepper.rows, self.rows)])
+        return tuple(part[:, torch.from_numpy(halves)] for part in state)
+
+    def choose(self, rows: np.ndarray) -> None:
+        """Row r goes on from where row rows[r] stands, by its own generator; what was written stays where it is."""
+        self.stepper.load(self._carried(rows, self.stepper.state()))
+        self.where, self.previous = self.where[rows], self.previous[torch.from_numpy(rows)]
+        self.start, self.now = self.start[:, rows], self.now[:, rows]
+        self.ids_at_rest, self.stuck, self.forced_nats = (
+            values[rows] for values in (self.ids_at_rest, self.stuck, self.forced_nats)
+        )
+        self.overruled, self.overlong = self.overruled[rows], self.overlong[rows]
+        for listener in (self.watch, self.form):
+            if listener is not None:
+                listener.choose(rows)
 
     def resume(self) -> None:
         """Let the stepper stand where these songs do."""
@@ -142,7 +167,7 @@ class Songs:
     def write_group(self) -> None:
         """Draw one group for every song."""
         columns, flags = self.rules.context(self.where)
-        doubled = self.stepper.rows // BLOCK
+        doubled = self.stepper.rows // self.rows
         self.stepper.read(self.previous.repeat(doubled, 1), columns, flags)
         members = self.previous[:, :0]
         nats = []
@@ -175,13 +200,12 @@ class Songs:
 
     def _draw(self, logits: Tensor, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """One id per song, int64 [B], and its nats at temperature 1 under the grammar's mask, untold, float64 [B]."""
-        rules, free = self.rules, logits[-BLOCK:]
-        wanted = free + rules.controls.guidance * (logits[:BLOCK] - free) if rules.guided else free
-        legal, left = self.grammar.allowed(self.where), self.left()
-        at_end = self.grammar.full(self.where, *left) | self.stuck
-        fitting = self._mask(legal, at_end, left)
+        rules, free = self.rules, logits[-self.rows :]
+        wanted = free + rules.controls.guidance * (logits[: self.rows] - free) if rules.guided else free
+        legal = self.grammar.allowed(self.where)
+        fitting = self._mask(legal) if rules.given is None else rules.given.mask(self.where)
         adjusted, mask, overruled = rules.controls.adjust(wanted.numpy(), fitting, self.where)
-        self.overruled += overruled
+        self.overruled += overruled if rules.given is None else overruled * (fitting.sum(axis=1) > 1)
         if self.form is not None:
             bonus = self.form.bonus(members)
             adjusted = adjusted if bonus is None else adjusted + bonus
@@ -220,8 +244,10 @@ class Songs:
         drawn = [IDLE if generator is None else generator.random() for generator in self.generators]
         return torch.tensor(drawn, dtype=torch.float64)
 
-    def _mask(self, legal: np.ndarray, at_end: np.ndarray, left: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    def _mask(self, legal: np.ndarray) -> np.ndarray:
         """The ids that may come, bool [B, V]: all that are legal, those that fit, or those that close the song."""
+        left = self.left()
+        at_end = self.grammar.full(self.where, *left) | self.stuck
         mask = np.where(at_end[:, None], self.grammar.closing(self.where), legal) if at_end.any() else legal
         if not self.rules.length.given:
             return mask

@@ -15,11 +15,16 @@ GUESS_NOTHING = -1
 
 @dataclass(frozen=True)
 class _Counts:
-    """How often each id followed each context at one level; sorted keys with their counts."""
+    """How often each id followed each context at one level; sorted keys with their counts.
+
+    Attributes:
+        first_pair: where the pairs of each context begin; there are `distinct_ids` of them.
+    """
 
     contexts: np.ndarray
     context_count: np.ndarray
     distinct_ids: np.ndarray
+    first_pair: np.ndarray
     pairs: np.ndarray
     pair_count: np.ndarray
 
@@ -47,7 +52,7 @@ class NGram:
         for keys in contexts.T:
             pairs, pair_count = np.unique(keys * self.num_ids + ids, return_counts=True)
             names, first, distinct = np.unique(pairs // self.num_ids, return_index=True, return_counts=True)
-            self.levels.append(_Counts(names, np.add.reduceat(pair_count, first), distinct, pairs, pair_count))
+            self.levels.append(_Counts(names, np.add.reduceat(pair_count, first), distinct, first, pairs, pair_count))
         return self
 
     def probability(self, contexts: np.ndarray, ids: np.ndarray, levels: int | None = None) -> np.ndarray:
@@ -59,6 +64,21 @@ class NGram:
             distinct = _lookup(counts.contexts, counts.distinct_ids, keys)
             seen = total > 0
             p[seen] = (together[seen] + distinct[seen] * p[seen]) / (total[seen] + distinct[seen])
+        return p
+
+    def distribution(self, contexts: np.ndarray) -> np.ndarray:
+        """The probability of every id in each context, float64 [N, V]: what `probability` says of each."""
+        p = np.full((len(contexts), self.num_ids), 1 / self.num_ids)
+        for counts, keys in zip(self.levels, contexts.T, strict=True):
+            at = np.minimum(np.searchsorted(counts.contexts, keys), len(counts.contexts) - 1)
+            rows = np.flatnonzero(counts.contexts[at] == keys)  # of contexts that were seen
+            at = at[rows]
+            distinct, total = counts.distinct_ids[at], counts.context_count[at]
+            p[rows] *= (distinct / (total + distinct))[:, None]
+            runs = np.cumsum(distinct) - distinct  # the pairs of all rows, one row's after another's
+            pair = np.repeat(counts.first_pair[at] - runs, distinct) + np.arange(distinct.sum())
+            share = counts.pair_count[pair] / np.repeat(total + distinct, distinct)
+            p[np.repeat(rows, distinct), counts.pairs[pair] % self.num_ids] += share
         return p
 
 

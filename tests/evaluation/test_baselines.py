@@ -39,6 +39,24 @@ def test_probabilities_sum_to_one_over_the_vocabulary(codec, phrase):
         assert (p > 0).all()
 
 
+def test_a_whole_distribution_is_the_probability_of_each_id(codec, phrase):
+    train = [codec.encode(phrase(seed=seed)) for seed in range(3)]
+    contexts, ids, _ = _gather(codec, train)
+    size = len(codec.vocabulary)
+    model = NGram(size).fit(contexts, ids)
+    asked = np.concatenate([_gather(codec, [codec.encode(phrase(seed=9))])[0][:40], -contexts[:1]])  # the last: unseen
+    each = model.probability(np.repeat(asked, size, axis=0), np.tile(np.arange(size), len(asked)))
+    np.testing.assert_allclose(model.distribution(asked), each.reshape(len(asked), size), rtol=1e-12)
+
+
+def test_a_distribution_by_hand():
+    """See `test_a_finer_level_leans_on_the_coarser_by_hand`."""
+    model = NGram(3).fit(np.array([[0, 7], [0, 8], [0, 8]]), np.array([1, 0, 0]))
+    coarse = np.array([(2 + 2 / 3) / 5, (1 + 2 / 3) / 5, (2 / 3) / 5])
+    asked = np.array([[0, 9], [0, 7], [1, 1]])
+    np.testing.assert_allclose(model.distribution(asked), [coarse, (np.eye(3)[1] + coarse) / 2, np.full(3, 1 / 3)])
+
+
 def test_the_share_of_the_guess_maximises_the_likelihood():
     p = np.array([0.1, 0.2, 0.5, 0.05, 0.3])
     right = np.array([True, True, False, True, False])

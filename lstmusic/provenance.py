@@ -10,11 +10,8 @@ It is a JSON object in the first text event of a MIDI file: the plan of its run 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -25,6 +22,7 @@ import torch
 
 from lstmusic import __version__
 from lstmusic.errors import ConfigError, MissingFileError, ReadError
+from lstmusic.packing import pack, unpack
 from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.settings import Length, Repetition, SamplingSettings
 from lstmusic.schema.commands import SEEDS
@@ -46,7 +44,6 @@ OWN_KINDS: dict[str, type] = {
 LOWEST = {"seed": 0, "song": 1, "attempt": 0}
 BEGINNING = '{"lstmusic"'  # of the text event
 WANTED = "expected a MIDI file that lstmusic generate wrote"
-MAX_PRIMER_BYTES = 2**25  # what a packed primer may unfold to
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ class Plan:
     def facts(self) -> dict[str, Any]:
         """The plan as values that JSON takes, the primer's ids and all."""
         sections = {name: _plain(asdict(getattr(self, name))) for name in SECTIONS}
-        primer = None if self.primer is None else {"sha256": sha256(self.primer), "ids": pack(self.primer)}
+        primer = None if self.primer is None else pack(self.primer)
         return {
             "seed": int(self.seed),
             **sections,
@@ -95,9 +92,7 @@ class Plan:
         """
         try:
             sections: dict[str, Any] = {name: _section(kind, name, facts[name]) for name, kind in SECTIONS.items()}
-            primer = None if facts["primer"] is None else unpack(facts["primer"]["ids"])
-            if primer is not None and sha256(primer) != facts["primer"]["sha256"]:
-                raise ConfigError("provenance: the primer's ids are damaged, expected those of its sha256")
+            primer = None if facts["primer"] is None else unpack(facts["primer"], "provenance: the primer")
             return Plan(
                 seed=facts["seed"],
                 **sections,
@@ -132,29 +127,6 @@ def _section(kind: type[T], name: str, values: Mapping[str, Any]) -> T:
         if known[key] == "bool" and not isinstance(value, bool):
             raise ConfigError(f"provenance: {name}.{key} is {value!r:.40}, expected true or false")
     return kind(**_frozen(dict(values)))
-
-
-def sha256(ids: np.ndarray) -> str:
-    """The checksum of ids."""
-    return hashlib.sha256(np.asarray(ids, np.int64).tobytes()).hexdigest()
-
-
-def pack(ids: np.ndarray) -> str:
-    """Ids as text: base64 of deflated 16-bit numbers."""
-    return base64.b64encode(zlib.compress(np.asarray(ids).astype("<u2").tobytes(), 9)).decode()
-
-
-def unpack(text: str) -> np.ndarray:
-    """The ids of `pack`, int64 [N].
-
-    Raises:
-        ConfigError: the text is damaged.
-    """
-    try:
-        data = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), MAX_PRIMER_BYTES)
-        return np.frombuffer(data, "<u2").astype(np.int64)
-    except (zlib.error, binascii.Error, ValueError) as error:
-        raise ConfigError("provenance: the primer's ids are damaged, expected what lstmusic wrote") from error
 
 
 def machine() -> dict[str, Any]:

@@ -10,7 +10,7 @@ import lstmusic
 
 PACKAGE = Path(lstmusic.__file__).parent
 RANKS = {
-    **dict.fromkeys(("errors", "files", "schema", "config", "models"), 1),
+    **dict.fromkeys(("errors", "files", "packing", "schema", "config", "models"), 1),
     **dict.fromkeys(("score", "insight"), 2),
     **dict.fromkeys(("events", "listening"), 3),
     **dict.fromkeys(("corpus", "sampling"), 4),

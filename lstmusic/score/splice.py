@@ -1,0 +1,126 @@
+"""New music put into a gap of a piece: between the notes that stay, to the tick.
+
+The piece itself stays, whatever its encoding cannot carry; of the encoding's music only what is new is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from lstmusic.score.alignment import Alignment
+from lstmusic.score.score import NOTE_DTYPE, Score, Track, sorted_notes
+
+
+class Gap(NamedTuple):
+    """A stretch of a piece, and the same in its encoding's music: from one tick to another of each."""
+
+    piece: tuple[int, int]
+    music: tuple[int, int]
+
+
+class Spliced(NamedTuple):
+    """A piece with new music in it.
+
+    Attributes:
+        score: the piece.
+        written: how many notes came into it. removed: how many went.
+        trimmed: how many of the written were cut, or left out, where a note that stayed has their pitch.
+    """
+
+    score: Score
+    written: int
+    removed: int
+    trimmed: int
+
+
+def inside(notes: np.ndarray, span: tuple[int, int]) -> np.ndarray:
+    """bool [N]: which notes sound at no time outside a stretch of ticks."""
+    onset = notes["onset_tick"]
+    return (onset >= span[0]) & (onset + notes["duration_tick"] <= span[1])
+
+
+def spliced(alignment: Alignment, new: Score, gap: Gap, keep: Collection[str] = ()) -> Spliced:
+    """The piece with what sounds wholly inside the gap taken from other music; every other note stays.
+
+    Args:
+        alignment: of the piece and of its encoding's music before.
+        new: that music with other notes inside the gap.
+        keep: names of tracks of the music, in capitals or not, that stay inside the gap, too.
+    """
+    piece = alignment.piece
+    gone = inside(piece.notes, gap.piece) & _carried(alignment, gap, keep)
+    stays = piece.notes[~gone]
+    fresh = inside(new.notes, gap.music) & ~_kept(new, keep)
+    tracks, track_of = _tracks(alignment, new, fresh)
+    notes = new.notes[fresh].copy()
+    ends = notes["onset_tick"] + notes["duration_tick"]
+    onset, end = (alignment.to_piece(ticks) for ticks in (notes["onset_tick"], ends))
+    onset = np.clip(onset, gap.piece[0], gap.piece[1] - 1)
+    notes["onset_tick"] = onset
+    notes["duration_tick"] = np.maximum(np.minimum(end, gap.piece[1]) - onset, 1)
+    notes["track"] = track_of[notes["track"]]
+    fitted, trimmed = _fitted(notes, stays)
+    score = replace(piece, notes=sorted_notes(np.concatenate([stays, fitted])), tracks=tracks)
+    return Spliced(score, len(fitted), int(gone.sum()), trimmed)
+
+
+def _kept(music: Score, keep: Collection[str]) -> np.ndarray:
+    """bool [notes]: which notes of the music are on a track that stays."""
+    names = {name.lower() for name in keep}
+    return np.array([track.name.lower() in names for track in music.tracks], bool)[music.notes["track"]]
+
+
+def _carried(alignment: Alignment, gap: Gap, keep: Collection[str]) -> np.ndarray:
+    """bool [notes]: which notes of the piece the encoding tells of, or could, and does not give.
+
+    Pitched notes that it left out, as those of a fifth voice, go with the others; drums stay where it knows none.
+    """
+    piece, before = alignment.piece, alignment.music
+    given = ~inside(before.notes, gap.music) | _kept(before, keep)
+    at = alignment.in_music()
+    drums = np.array([track.drum for track in piece.tracks], bool)[piece.notes["track"]]
+    knows_drums = any(track.drum for track in before.tracks)
+    return ~((at >= 0) & given[at]) & (knows_drums | ~drums)
+
+
+def _tracks(alignment: Alignment, new: Score, fresh: np.ndarray) -> tuple[tuple[Track, ...], np.ndarray]:
+    """The piece's tracks and those that the new notes need, and which of them each track of the new music is, int64.
+
+    It is the one that holds most of its notes that stayed; else one that is alike; else a new one.
+    """
+    tracks, of_track = list(alignment.piece.tracks), np.zeros(len(new.tracks), np.int64)
+    at = alignment.in_piece(new)
+    for number, track in enumerate(new.tracks):
+        mine = new.notes["track"] == number
+        met = at[mine & ~fresh & (at >= 0)]
+        like = [k for k, other in enumerate(tracks) if (other.program, other.drum) == (track.program, track.drum)]
+        if len(met):
+            of_track[number] = np.bincount(alignment.piece.notes["track"][met]).argmax()
+        elif like and not track.name:
+            of_track[number] = like[0]
+        elif same := [k for k in like if tracks[k].name == track.name]:
+            of_track[number] = same[0]
+        elif (mine & fresh).any():
+            of_track[number] = len(tracks)
+            tracks.append(track)
+    return tuple(tracks), of_track
+
+
+def _fitted(notes: np.ndarray, stays: np.ndarray) -> tuple[np.ndarray, int]:
+    """New notes, none of them over one that stays of its track and pitch, and how many were cut or left out for that."""
+    taken: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for onset, duration, pitch, _, track in stays.tolist():
+        taken.setdefault((track, pitch), []).append((onset, onset + duration))
+    kept, trimmed = [], 0
+    for onset, duration, pitch, velocity, track in notes.tolist():
+        others = taken.get((track, pitch), [])
+        end = min([onset + duration, *(start for start, _ in others if start > onset)])
+        free = not any(start <= onset < stop for start, stop in others)
+        trimmed += not free or end < onset + duration
+        if free:
+            kept.append((onset, end - onset, pitch, velocity, track))
+    return np.array(kept, NOTE_DTYPE), trimmed

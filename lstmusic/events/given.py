@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lstmusic.errors import ConfigError
+from lstmusic.events.grammar import CHECK_ROWS, Grammar
 
 
 class Given(ABC):
@@ -35,6 +36,17 @@ class Given(ABC):
     @abstractmethod
     def open(self, state: np.ndarray) -> np.ndarray:
         """bool [B]: whether something is still free in these states or after them."""
+
+    def _forced(self, grammar: Grammar, ids: np.ndarray) -> np.ndarray:
+        """The groups of a piece (int64 [N]) before the first one in which the mask leaves another id: the prefix."""
+        group, eos = grammar.group_size, grammar.vocabulary.id("EOS")
+        state = grammar.trajectory(ids)[group:]
+        for start in range(0, len(state), CHECK_ROWS):
+            several = np.flatnonzero(self.mask(state[start : start + CHECK_ROWS]).sum(axis=1) > 1)
+            if len(several):
+                first = group + start + int(several[0])
+                return ids[: first // group * group]
+        return ids[: int(np.argmax(ids == eos))]
 
 
 def check_gap(start_tick: int, end_tick: int) -> None:

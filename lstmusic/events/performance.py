@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
 from lstmusic.errors import ReadError, VocabularyError
 from lstmusic.events import performance_grammar as g
 from lstmusic.events.codec import Codec, followers, histories
+from lstmusic.events.given import check_gap, kept_voices
+from lstmusic.events.performance_given import PerformanceGiven
 from lstmusic.score.pedal import folded
 from lstmusic.score.score import NOTE_DTYPE, PEDAL_DTYPE, Score, Track, settled_pedals, sorted_notes, table
 
@@ -19,15 +21,6 @@ VELOCITIES_PER_BIN = 4
 BIN_BITS = 5  # that hold a velocity bin
 NOTE_BITS = 8 + BIN_BITS  # that hold a key and a velocity bin
 TIME_BITS = 40  # that hold any onset: three centuries
-
-
-class _Notes(NamedTuple):
-    """Notes, and the pedal as notes of the key `g.PEDAL`, in steps of 10 ms; int64 [N] each."""
-
-    onset: np.ndarray
-    end: np.ndarray
-    pitch: np.ndarray
-    velocity_bin: np.ndarray
 
 
 def _is_new(values: np.ndarray) -> np.ndarray:
@@ -61,7 +54,7 @@ class PerformanceCodec(Codec):
         losses = Counter() if losses is None else losses
         return self._to_ids(self._canonical(self._steps(score, losses), losses))
 
-    def _steps(self, score: Score, losses: Counter) -> _Notes:
+    def _steps(self, score: Score, losses: Counter) -> g.Notes:
         """The notes that the encoding holds, in its steps, beginning with the first."""
         if not self.options["pedals"]:
             losses["pedal changes folded into durations"] += len(score.pedals)
@@ -84,11 +77,11 @@ class PerformanceCodec(Codec):
         velocity_bin = (notes["velocity"].astype(np.int64) - 1) // VELOCITIES_PER_BIN + 1
         start = int(onset.min())
         losses["seconds of silence at the start left out"] += start // g.STEPS_PER_SECOND
-        played = _Notes(onset - start, end - start, notes["pitch"].astype(np.int64), velocity_bin)
+        played = g.Notes(onset - start, end - start, notes["pitch"].astype(np.int64), velocity_bin)
         return self._with_pedals(played, score, start, losses) if len(score.pedals) else played
 
     @staticmethod
-    def _with_pedals(notes: _Notes, score: Score, start: int, losses: Counter) -> _Notes:
+    def _with_pedals(notes: g.Notes, score: Score, start: int, losses: Counter) -> g.Notes:
         """The notes and, as notes of the pedal's key, the times when the pedal of any track is down."""
         drum = np.array([track.drum for track in score.tracks], bool)
         pedals = score.pedals[~drum[score.pedals["track"]]]
@@ -106,10 +99,10 @@ class PerformanceCodec(Codec):
             end = np.append(end, max(int(notes.end.max()), int(onset[-1]) + 1))
         pedal = np.full(len(onset), g.PEDAL)
         columns = (onset, end, pedal, np.ones_like(pedal))
-        return _Notes(*(np.concatenate(pair) for pair in zip(notes, columns, strict=True)))
+        return g.Notes(*(np.concatenate(pair) for pair in zip(notes, columns, strict=True)))
 
     @staticmethod
-    def _canonical(notes: _Notes, losses: Counter) -> _Notes:
+    def _canonical(notes: g.Notes, losses: Counter) -> g.Notes:
         """Each pitch sounds once at a time: notes end at the next onset of their pitch, doubled onsets become one.
 
         Of doubled onsets the longest stays, of the longest the loudest.
@@ -128,9 +121,9 @@ class PerformanceCodec(Codec):
         until_next = np.diff(key, append=np.iinfo(np.int64).max)
         losses["notes cut at the next onset of their pitch"] += int((end - onset > until_next).sum())
         end = np.minimum(end, onset + until_next)
-        return _Notes(onset, end, key >> TIME_BITS, (rank & (1 << BIN_BITS) - 1) + 1)
+        return g.Notes(onset, end, key >> TIME_BITS, (rank & (1 << BIN_BITS) - 1) + 1)
 
-    def _to_ids(self, notes: _Notes) -> np.ndarray:
+    def _to_ids(self, notes: g.Notes) -> np.ndarray:
         grammar = self.grammar
         note = notes.pitch << BIN_BITS | notes.velocity_bin - 1
         ending, onset = notes.end << 1, notes.onset << 1 | 1  # within an instant endings come first
@@ -154,7 +147,7 @@ class PerformanceCodec(Codec):
         ids[0], ids[-1] = g.BOS, g.EOS
         return ids
 
-    def _to_notes(self, ids: np.ndarray) -> _Notes:
+    def _to_notes(self, ids: np.ndarray) -> g.Notes:
         ids = np.asarray(ids, np.int64)
         grammar = self.grammar
         on, off, shift, has_velocity = grammar.kinds(ids)
@@ -171,19 +164,25 @@ class PerformanceCodec(Codec):
         onset = time[where[is_onset]]
         last = max(int(time[-1]), int(onset.max(initial=0)) + 1) if len(ids) else 0
         end = np.where(closed, time[follower], last)
-        return _Notes(onset, end, ids[where[is_onset]] - grammar.ons.start, velocity[where[is_onset]])
+        return g.Notes(onset, end, ids[where[is_onset]] - grammar.ons.start, velocity[where[is_onset]])
 
     def decode(self, ids: np.ndarray) -> Score:
         notes = self._to_notes(ids)
         pedal = notes.pitch == g.PEDAL
         onset, end = (column[pedal] * TICKS_PER_STEP for column in (notes.onset, notes.end))
         pedals = table(PEDAL_DTYPE, np.concatenate([onset, end]), 0, np.repeat([True, False], len(onset)))
-        notes = _Notes(*(column[~pedal] for column in notes))
+        notes = g.Notes(*(column[~pedal] for column in notes))
         velocity = (notes.velocity_bin - 1) * VELOCITIES_PER_BIN + VELOCITIES_PER_BIN // 2
         duration = (notes.end - notes.onset) * TICKS_PER_STEP
         rows = table(NOTE_DTYPE, notes.onset * TICKS_PER_STEP, duration, notes.pitch, velocity, 0)
         piano = (Track(0, False, "Piano"),)
         return Score(sorted_notes(rows), piano, pedals=settled_pedals(pedals), ticks_per_quarter=TICKS_PER_QUARTER)
+
+    def given(self, ids: np.ndarray, start_tick: int, end_tick: int, keep: Sequence[str] = ()) -> PerformanceGiven:
+        check_gap(start_tick, end_tick)
+        kept_voices(keep)
+        gap = -(-start_tick // TICKS_PER_STEP), end_tick // TICKS_PER_STEP  # a step that reaches out of it is not free
+        return PerformanceGiven(self.grammar, np.asarray(ids, np.int64), self._to_notes(ids), *gap)
 
     def note_ids(self, ids: np.ndarray) -> np.ndarray:
         return np.flatnonzero(self.vocabulary.is_kind("NOTE_ON", ids))  # within an instant they rise, as notes do
@@ -204,7 +203,7 @@ class PerformanceCodec(Codec):
         end[pedal[:-1]] = np.minimum(end[pedal[:-1]], onset[pedal[1:]] - 1)  # lifted before it is pressed again
         kept = ~is_pedal | (end > onset)
         columns = (onset, end, pitch, notes.velocity_bin)
-        return self._to_ids(self._canonical(_Notes(*(column[kept] for column in columns)), Counter()))
+        return self._to_ids(self._canonical(g.Notes(*(column[kept] for column in columns)), Counter()))
 
     def context_keys(self, state: np.ndarray, before: np.ndarray) -> np.ndarray:
         """Nothing; the id before; the two, three and four before."""

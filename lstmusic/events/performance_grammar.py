@@ -9,6 +9,8 @@ Source of the events: Simon and Oore, "Performance RNN" (2017); the order within
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from lstmusic.events.grammar import Context, Grammar, latest, values_at, whole_steps
@@ -36,6 +38,15 @@ STATE_FIELDS = [
     ("time", "<i8"),  # steps of 10 ms since the piece began
     ("onset_time", "<i8"),  # when the last note began; -1: none has
 ]
+
+
+class Notes(NamedTuple):
+    """Notes, and the pedal as notes of the key PEDAL, in steps of 10 ms; int64 [N] each."""
+
+    onset: np.ndarray
+    end: np.ndarray
+    pitch: np.ndarray
+    velocity_bin: np.ndarray
 
 
 class PerformanceGrammar(Grammar):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
 from lstmusic.errors import IllegalSequenceError, ReadError
 from lstmusic.events import chorale_grammar as g
+from lstmusic.events.chorale_given import ChoraleGiven
 from lstmusic.events.codec import Codec, transposed
+from lstmusic.events.given import check_gap, kept_voices
 from lstmusic.score.score import (
     KEY_DTYPE,
     METER_DTYPE,
@@ -53,6 +56,7 @@ class ChoraleCodec(Codec):
     """
 
     name = "chorale"
+    grammar: g.ChoraleGrammar
     note_kinds = ("PITCH",)
     unscored_kinds = ("BOS", "EOS", *g.HEADER_KINDS)
     repeat_name = "repeat_bar"
@@ -226,6 +230,11 @@ class ChoraleCodec(Codec):
         for part, size in ((pitch, 128), (place, g.STEPS_PER_QUARTER), (age, g.MAX_AGE + 1)):
             keys.append(keys[-1] * size + part)
         return np.stack(keys, axis=1)
+
+    def given(self, ids: np.ndarray, start_tick: int, end_tick: int, keep: Sequence[str] = ()) -> ChoraleGiven:
+        check_gap(start_tick, end_tick)
+        steps = -(-start_tick // TICKS_PER_STEP), end_tick // TICKS_PER_STEP
+        return ChoraleGiven(self.grammar, ids, *steps, kept_voices(keep, g.VOICES))
 
     def repeats(self, ids: np.ndarray) -> np.ndarray:
         """What the voice did one bar ago."""

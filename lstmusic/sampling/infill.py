@@ -1,0 +1,207 @@
+"""Rewrite the middle of a piece: of many ways to fill a gap one after which the model would have written what is given.
+
+A causal model writes a gap without knowing what comes after it. So it is written many times over, side by side: each way is
+a particle that draws every id by the model among those after which what is given can still come out. What the model finds
+likely of these ids, and of those that are given outright, weighs a particle; where few carry all the weight they are drawn
+anew in proportion to it. That is a particle filter whose steps are the model's own given what may come (the locally optimal
+proposal), weighed by their mass, with systematic resampling where the effective sample size falls under half (Doucet and
+Johansen, "A tutorial on particle filtering and smoothing", 2009, sections 3.3 to 3.5). Past the gap the particles read on,
+to be weighed by how well what follows fits them, and then one is drawn. The rest of the piece is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from lstmusic.errors import ConfigError, GenerationError
+from lstmusic.events.given import Given
+from lstmusic.events.grammar import Grammar
+from lstmusic.models.model import Model
+from lstmusic.sampling import ending, stepper
+from lstmusic.sampling.controls import BoundControls, Controls
+from lstmusic.sampling.sampler import Sampled, primed
+from lstmusic.sampling.settings import Length, Repetition, SamplingSettings
+from lstmusic.sampling.songs import BLOCK, Rules, Songs
+
+MOST_PARTICLES = 1024
+LEAST_EFFECTIVE = 0.5  # the share of particles under which they are drawn anew
+UNWRITTEN = -1  # stands where a song has ended before others
+
+
+@dataclass(frozen=True)
+class Infilled(Sampled):
+    """A piece of which some was written anew.
+
+    Its `nats` begin after what is given before the gap, given ids among them; NaN for those that the model did not read.
+
+    Attributes:
+        forced_nats: -log of the probability that the model left, along the way, to what is given.
+        effective: the effective sample size at the end, 1 to the number of particles: how much of a choice there was.
+    """
+
+    forced_nats: float = 0.0
+    effective: float = 1.0
+
+
+@torch.inference_mode()
+def infill(
+    model: Model,
+    grammar: Grammar,
+    given: Given,
+    generators: Sequence[np.random.Generator],
+    *,
+    settings: SamplingSettings,
+    particles: int = 16,
+    controls: Controls | None = None,
+    weights: str = "float32",
+) -> list[Infilled]:
+    """Write what is free of a piece, once per generator; a song depends on its generator alone.
+
+    Args:
+        model: in evaluation mode.
+        given: what of the piece stays.
+        settings: how ids are drawn. The particles are weighed by the model at temperature 1, whatever it is.
+        particles: ways written side by side for each song; 1: the gap is written blindly.
+        controls: what the free ids are steered to; what is given stays as it is.
+        weights: how the stepper holds them; see `stepper.build`.
+
+    Raises:
+        ConfigError: nothing is free, or the encoding or the model has not what a control needs.
+        GenerationError: the model's logits are not finite.
+    """
+    if not 1 <= particles <= MOST_PARTICLES:
+        raise ConfigError(f"particles={particles}: expected 1 to {MOST_PARTICLES}")
+    bound = BoundControls(controls or Controls(), grammar)
+    rows = -(-particles // BLOCK) * BLOCK
+    writer = stepper.build(model, rows * (1 if bound.columns is None else 2), weights)
+    rules = Rules(grammar, writer, bound, settings, Length(), Repetition(break_loops=False), given)
+    beginning = primed(model, rules, given.prefix)
+    if not given.open(beginning.where[:1])[0]:
+        raise ConfigError("nothing to write: every note in the gap sounds outside it, too; expected a longer gap")
+    chosen = [_filtered(beginning, given, generator, particles) for generator in generators]
+    return _completed(chosen, given, grammar)
+
+
+class _Particles:
+    """The ways in which one song is written, and what each weighs.
+
+    Args:
+        songs: a row for each particle, and idle ones behind them.
+        count: how many particles.
+        chooser: draws those that go on.
+    """
+
+    def __init__(self, songs: Songs, given: Given, count: int, chooser: np.random.Generator) -> None:
+        self.songs, self.given, self.count, self.chooser = songs, given, count, chooser
+        self.free_until = songs.now  # bars and seconds [2, rows] at which something was free last
+        self.done = np.arange(songs.rows) >= count  # the gap lies so far behind that what follows weighs no more
+        self.forced_nats = np.zeros(songs.rows)  # all of them, and those when the particles were last drawn
+        self.drawn_at_nats = np.zeros(songs.rows)
+        self.draws: list[tuple[int, np.ndarray]] = []  # groups written by then, and the row that each row goes on from
+
+    def write_group(self) -> None:
+        """Let every particle write one group; where few of them carry the weight, draw them anew."""
+        songs = self.songs
+        songs.write_group()
+        self.forced_nats = np.where(self.done, self.forced_nats, songs.forced_nats)
+        self.free_until = np.where(self.given.open(songs.where), songs.now, self.free_until)
+        self.done = self.done | ending.is_over(*(songs.now - self.free_until)) | songs.finished
+        if not self.done.all() and self.effective < LEAST_EFFECTIVE * self.count:
+            self._draw()
+
+    @property
+    def since_draw(self) -> np.ndarray:
+        """Forced nats of each particle since they were drawn last, float64 [particles].
+
+        Raises:
+            GenerationError: they are not finite for any of them.
+        """
+        nats = (self.forced_nats - self.drawn_at_nats)[: self.count]
+        if not np.isfinite(nats.min()):
+            raise GenerationError("the model leaves nothing to what is given, expected a finite logit for every id")
+        return nats
+
+    @property
+    def weights(self) -> np.ndarray:
+        """float64 [particles], their sum is 1."""
+        nats = self.since_draw
+        weights = np.exp(nats.min() - nats)
+        return weights / weights.sum()
+
+    @property
+    def effective(self) -> float:
+        """The effective sample size, 1 to the number of particles."""
+        return float(1 / np.square(self.weights).sum())
+
+    def _draw(self) -> None:
+        """Particles in proportion to their weights, by one uniform number for all of them."""
+        rows = np.r_[systematic(self.weights, self.chooser.random()), np.arange(self.count, self.songs.rows)]
+        self.songs.choose(rows)
+        self.free_until, self.done = self.free_until[:, rows], self.done[rows]
+        self.forced_nats = self.drawn_at_nats = self.forced_nats[rows]
+        self.draws.append((len(self.songs.groups), rows))
+
+    def line(self, row: int) -> np.ndarray:
+        """The row that each group of a particle's song was written in, int64 [groups]."""
+        rows, draws = np.empty(len(self.songs.groups), np.int64), self.draws.copy()
+        for group in reversed(range(len(rows))):
+            while draws and draws[-1][0] > group:
+                row = int(draws.pop()[1][row])
+            rows[group] = row
+        return rows
+
+
+def systematic(weights: np.ndarray, uniform: float) -> np.ndarray:
+    """Which particles go on, int64 [P]: each as often as its share of P says, rounded up or down.
+
+    Args:
+        weights: float64 [P], their sum is 1. uniform: a number in [0, 1).
+    """
+    count = len(weights)
+    cumulative = weights.cumsum()
+    places = (uniform + np.arange(count)) / count * cumulative[-1]
+    return np.minimum(np.searchsorted(cumulative, places, side="right"), count - 1)
+
+
+def _filtered(
+    beginning: Songs, given: Given, generator: np.random.Generator, count: int
+) -> tuple[Infilled, np.ndarray]:
+    """A song up to some way past the gap, and where its grammar stands, [1]."""
+    chooser, *own = generator.spawn(1 + count)
+    songs = beginning.again([*own, *[None] * (beginning.rows - count)])
+    songs.resume()
+    particles = _Particles(songs, given, count, chooser)
+    while not particles.done.all():
+        particles.write_group()
+    row = ending.choose(particles.since_draw, chooser.random())
+    line = particles.line(row)
+    groups, nats = (np.array(parts)[np.arange(len(line)), line] for parts in (songs.groups, songs.nats))
+    ends = np.flatnonzero(groups[:, 0] == songs.grammar.vocabulary.id("EOS"))
+    written = slice(int(ends[0]) + 1 if len(ends) else None)  # others may have gone on
+    song = Infilled(
+        ids=np.r_[given.prefix, groups[written].ravel()],
+        nats=nats[written].ravel(),
+        overruled=int(songs.overruled[row]),
+        forced_nats=float(particles.forced_nats[row]),
+        effective=particles.effective,
+    )
+    return song, songs.where[row : row + 1]
+
+
+def _completed(begun: list[tuple[Infilled, np.ndarray]], given: Given, grammar: Grammar) -> list[Infilled]:
+    """The songs with the rest of the piece: nothing of it is free, so the grammar alone writes it."""
+    where = np.concatenate([state for _, state in begun])
+    rest = [np.zeros((len(begun), 0), np.int64)]
+    while not (over := grammar.finished(where)).all():
+        ids = given.mask(where).argmax(axis=1)
+        grammar.advance(where, ids)
+        rest.append(np.where(over, UNWRITTEN, ids)[:, None])
+    songs = []
+    for (song, _), ids in zip(begun, np.concatenate(rest, axis=1), strict=True):
+        ids = ids[ids != UNWRITTEN]
+        songs.append(replace(song, ids=np.r_[song.ids, ids], nats=np.r_[song.nats, np.full(len(ids), np.nan)]))
+    return songs

@@ -155,9 +155,9 @@ class PerformanceGiven(Given):
         is_pitch = upcoming.key < g.PEDAL
         ready = given & (~is_pitch | (upcoming.velocity_bin == state["velocity"]))
         silent = ~state["sounding"] & (keys > state["on_floor"][:, None])
-        announced = (free & silent)[:, : g.PEDAL].any(axis=1)
+        announced = (free & silent)[:, : g.PEDAL].any(axis=1, keepdims=True)
         asked = np.where(given & is_pitch, upcoming.velocity_bin, 0)
-        velocities = announced[:, None] | (asked[:, None] == g.BINS)
+        velocities = announced | (asked[:, None] == g.BINS)
         return legal & (free | ready[:, None] & (keys == upcoming.key[:, None])), velocities
 
     def _shifts(self, here: _Here) -> np.ndarray:

@@ -162,13 +162,13 @@ class PerformanceGiven(Given):
 
     def _shifts(self, here: _Here) -> np.ndarray:
         """Which shifts may come, bool [B, 100]: to where something can happen; the longest also on the way there."""
-        following, any_free = here.next.time, here.free.any(axis=1)
-        due = np.where(here.free, here.until, NEVER).min(axis=1)
-        last_onset = np.where(here.state["sounding"], 0, here.until).max(axis=1) - 1
+        following = here.next.time[:, None]
+        any_free = here.free.any(axis=1, keepdims=True)
+        due = np.where(here.free, here.until, NEVER).min(axis=1, keepdims=True)
+        last_onset = np.where(here.state["sounding"], 0, here.until).max(axis=1, keepdims=True) - 1
         # With nothing given to wait for, something free must still sound at the end.
-        furthest = np.where(following < NEVER, following, last_onset)
-        furthest = np.where(any_free, np.minimum(following, due), furthest)[:, None]
+        waiting = np.where(following < NEVER, following, last_onset)
         time = here.time[:, None] + SHIFTS
-        happens = (time >= self.start) & (any_free[:, None] | (time <= last_onset[:, None]))
-        happens |= (time == following[:, None]) | (SHIFTS == g.MAX_SHIFT)
-        return happens & (time <= furthest)
+        happens = (time >= self.start) & (any_free | (time <= last_onset))
+        happens |= (time == following) | (SHIFTS == g.MAX_SHIFT)
+        return happens & (time <= np.where(any_free, np.minimum(following, due), waiting))

@@ -13,6 +13,7 @@ import torch
 from lstmusic.corpus.lanes import Arrays, piece_arrays
 from lstmusic.errors import CheckpointError, ConfigError, IllegalSequenceError
 from lstmusic.evaluation.likelihood import piece_nats, to_window
+from lstmusic.infilling import Infill
 from lstmusic.provenance import Plan
 from lstmusic.sampling import calibration
 from lstmusic.sampling.controls import Controls
@@ -70,6 +71,7 @@ class MusicModel:
         repetition: Repetition | None = None,
         primer: Score | None = None,
         primer_in_output: bool = True,
+        infill: Infill | None = None,
         weights: str = "float32",
     ) -> list[Song]:
         """Write songs. Song i of a seed does not depend on how many are asked for.
@@ -84,6 +86,8 @@ class MusicModel:
             repetition: loops and form; see `sampling.settings.Repetition`.
             primer: music that each song begins with; what the encoding cannot carry is left out and reported.
             primer_in_output: whether the songs contain the primer, or only what follows it.
+            infill: a piece of which some is written anew: each song is that piece. Lengths, primers and repetition are not
+                for it. See `infilling.Infill`.
             weights: how they are held while writing: `float32`, or faster and rounded `float16` or `int8`.
 
         Raises:
@@ -109,7 +113,10 @@ class MusicModel:
             weights=weights,
             primer=None if primer is None else self.codec.encode(primer, losses)[: -self.codec.group_size],
             primer_in_output=primer_in_output,
+            infill=None if infill is None else infill.task(self.codec, losses),
         )
+        if infill is not None and (plan.length.given or primer is not None or plan.repetition.least):
+            raise ConfigError("infill: came with a length, a primer or repetition.least, expected the piece alone")
         if automatic:
             plan = replace(plan, sampling=replace(sampling, temperature=self.calibrated_temperature(sampling)))
         written = self.writer.accepted(plan, songs)
@@ -117,13 +124,18 @@ class MusicModel:
             song.report["primer_changes"] = dict(+losses)
         return written
 
-    def regenerate(self, facts: dict[str, Any]) -> Song:
+    def regenerate(self, facts: dict[str, Any], written: Score) -> Song:
         """The song whose provenance this is (`provenance.facts_of`), written again.
+
+        Args:
+            written: the song as it came out: of a piece that is written anew in part, what stays is taken from it.
 
         Raises:
             ConfigError: a setting is not known here, or damaged.
         """
         plan = Plan.of(facts)
+        if plan.infill is not None:
+            plan = replace(plan, infill=replace(plan.infill, piece=written))
         if plan.primer is not None:
             try:
                 self.codec.grammar.check(plan.primer)

@@ -22,6 +22,7 @@ import torch
 
 from lstmusic import __version__
 from lstmusic.errors import ConfigError, MissingFileError, ReadError
+from lstmusic.infilling import Task
 from lstmusic.packing import pack, unpack
 from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.settings import Length, Repetition, SamplingSettings
@@ -56,6 +57,7 @@ class Plan:
         weights: how the stepper holds the weights.
         primer: ids that the songs begin with, without an ending, int64 [N]; None: none.
         primer_in_output: whether the songs contain them.
+        infill: the piece that is written anew in part; None: the songs are new.
     """
 
     seed: int = 0
@@ -66,6 +68,7 @@ class Plan:
     weights: str = "float32"
     primer: np.ndarray | None = None
     primer_in_output: bool = True
+    infill: Task | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < SEEDS:
@@ -81,6 +84,7 @@ class Plan:
             "weights": self.weights,
             "primer": primer,
             "primer_in_output": self.primer_in_output,
+            "infill": None if self.infill is None else self.infill.facts(),
         }
 
     @staticmethod
@@ -99,8 +103,9 @@ class Plan:
                 weights=facts["weights"],
                 primer=primer,
                 primer_in_output=facts["primer_in_output"],
+                infill=None if facts.get("infill") is None else Task.of(facts["infill"]),
             )
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"provenance: {error!r:.80}, expected all settings of a song") from error
 
 

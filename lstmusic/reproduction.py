@@ -29,7 +29,12 @@ def changed_settings(facts: Mapping[str, Any]) -> dict[str, Any]:
     changed = {TYPED.get(key, key): value for key, value in changed.items()}
     if changed.get("control.range", {}).keys() == {ALL_VOICES}:
         changed["control.range"] = changed["control.range"][ALL_VOICES]
-    return changed | ({"primer": f"sha256 {facts['primer']['sha256'][:12]}…"} if facts["primer"] else {})
+    if facts["primer"]:
+        changed["primer"] = f"sha256 {facts['primer']['sha256'][:12]}…"
+    if infill := facts.get("infill"):
+        changed["infill.piece"] = f"sha256 {infill['piece']['sha256'][:12]}…"
+        changed |= {f"infill.{key}": infill[key] for key in ("bars", "keep", "particles") if infill[key]}
+    return changed
 
 
 def check_model(facts: Mapping[str, Any], model: MusicModel) -> None:
@@ -41,14 +46,18 @@ def check_model(facts: Mapping[str, Any], model: MusicModel) -> None:
         )
 
 
-def reproduce(facts: Mapping[str, Any], model: MusicModel) -> Song:
+def reproduce(facts: Mapping[str, Any], model: MusicModel, written: Score) -> Song:
     """Make the song of a provenance again, with that very provenance inside: where the model lies now does not count.
+
+    Args:
+        facts: the provenance.
+        written: the music in its file.
 
     Raises:
         ConfigError: the model is another one than the song was written by.
     """
     check_model(facts, model)
-    song = model.regenerate(dict(facts))
+    song = model.regenerate(dict(facts), written)
     return replace(song, score=replace(song.score, texts=((0, json.dumps(facts)), *song.score.texts[1:])))
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from lstmusic.errors import GenerationError
-from lstmusic.evaluation.surprise import Surprise, surprise
-from lstmusic.provenance import Plan, facts_about, of_song
+from lstmusic.evaluation.surprise import Surprise, id_ticks, surprise
+from lstmusic.infilling import Task
+from lstmusic.provenance import BEGINNING, Plan, facts_about, of_song
+from lstmusic.sampling.infill import Infilled, infill
 from lstmusic.sampling.repetition import loop_share
 from lstmusic.sampling.sampler import Sampled, sample
 from lstmusic.sampling.songs import BLOCK, MAX_BARS
@@ -94,6 +96,8 @@ class Writer:
 
     def write(self, plan: Plan, attempts: dict[int, int]) -> dict[int, Song]:
         """Songs by number (from 0), each with the seed of one attempt; the place in a block follows from the number."""
+        if plan.infill is not None:
+            return self._infill(plan, plan.infill, attempts)
         first = min(attempts) // BLOCK * BLOCK
         generators = [
             np.random.default_rng((plan.seed, i, attempts[i])) if i in attempts else None
@@ -127,28 +131,72 @@ class Writer:
         score = whole if plan.primer_in_output else new
         facts = of_song(common, number, attempt, score)
         score = replace(score, texts=((0, json.dumps(facts)), *score.texts))
+        report = self._report(sampled, facts, score, len(new.notes))
         new_bars = self._bars(sampled.ids) - self._bars(plan.primer)
-        new_ids = sampled.ids[-len(sampled.nats) :]
+        report["closed_at_limit"] = not plan.length.given and new_bars >= MAX_BARS
+        start_tick = 0 if plan.primer_in_output else primer_ticks
+        told = surprise(self.codec, sampled.ids, sampled.nats, whole, start_tick)
+        return Song(score, sampled.ids, report["illegal"] == 0, report, told, sampled.nats)
+
+    def _report(
+        self, sampled: Sampled, facts: dict[str, Any], score: Score, new_notes: int, new: np.ndarray | None = None
+    ) -> dict[str, Any]:
+        """What is to be told of a song; `new`: which of its last ids are, bool [nats]; None: all."""
+        new = np.ones(len(sampled.nats), bool) if new is None else new
+        new_ids, nats = sampled.ids[-len(sampled.nats) :][new], sampled.nats[new]
         scored = self.codec.scored(new_ids)
-        legal = self.codec.grammar.legal(sampled.ids)
-        report = {
+        return {
             "seed": facts["seed"],
             "attempt": facts["attempt"],
             "temperature": facts["sampling"]["temperature"],
             "ids": len(sampled.ids),
-            "new_ids": len(sampled.nats),
+            "new_ids": len(new_ids),
             "notes": len(score.notes),
-            "new_notes": len(new.notes),
+            "new_notes": new_notes,
             "seconds": round(score.length_s, 3),
             "bars": len(score.bar_ticks()) - 1 - (score.pickup_tick > 0),  # an upbeat completes the last bar
-            "nats_per_token": float(sampled.nats[scored].mean()) if scored.any() else 0.0,
-            "illegal": int((~legal).sum()),
+            "nats_per_token": float(nats[scored].mean()) if scored.any() else 0.0,
+            "illegal": int((~self.codec.grammar.legal(sampled.ids)).sum()),
             "loops": loop_share(new_ids.reshape(-1, self.codec.group_size)),
             "overruled": sampled.overruled,
             "overlong": sampled.overlong,
             "stuck": sampled.stuck,
-            "closed_at_limit": not plan.length.given and new_bars >= MAX_BARS,
+            "closed_at_limit": False,
         }
-        start_tick = 0 if plan.primer_in_output else primer_ticks
-        told = surprise(self.codec, sampled.ids, sampled.nats, whole, start_tick)
-        return Song(score, sampled.ids, bool(legal.all()), report, told, sampled.nats)
+
+    def _infill(self, plan: Plan, task: Task, attempts: dict[int, int]) -> dict[int, Song]:
+        """The piece with its gap written anew, by number of the song."""
+        facts = facts_about(plan, self.name, self.folder.sha256)
+        written = infill(
+            self.model,
+            self.codec.grammar,
+            task.given(self.codec),
+            [np.random.default_rng((plan.seed, i, attempt)) for i, attempt in sorted(attempts.items())],
+            settings=plan.sampling,
+            particles=task.particles,
+            controls=plan.control,
+            weights=plan.weights,
+        )
+        return {
+            i: self._infilled(infilled, task, facts, i + 1, attempts[i])
+            for i, infilled in zip(sorted(attempts), written, strict=True)
+        }
+
+    def _infilled(self, infilled: Infilled, task: Task, common: dict[str, Any], number: int, attempt: int) -> Song:
+        result = task.splice(self.codec, infilled.ids)
+        ticks = id_ticks(self.codec, infilled.ids, self.codec.decode(infilled.ids))[-len(infilled.nats) :]
+        start, end = task.gap.music
+        new = (ticks >= start) & (ticks < end) & np.isfinite(infilled.nats)
+        facts = of_song(common, number, attempt, result.score)
+        texts = [text for text in task.piece.texts if not text[1].startswith(BEGINNING)]  # another song's provenance
+        score = replace(result.score, texts=((0, json.dumps(facts)), *texts))
+        report = self._report(infilled, facts, score, result.written, new)
+        report["infill"] = {
+            "bars": task.bars,
+            "keep": task.keep,
+            "particles": task.particles,
+            "effective_particles": round(infilled.effective, 1),
+            "removed_notes": result.removed,
+            "trimmed_notes": result.trimmed,
+        }
+        return Song(score, infilled.ids, report["illegal"] == 0, report, None, infilled.nats)

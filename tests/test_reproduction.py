@@ -47,7 +47,7 @@ def test_settings_are_told_by_the_keys_that_are_typed(written_song):
 
 def test_a_song_made_again_is_the_same_file(written_song, steered_model, tmp_path):
     path = written_song()
-    again = reproduction.reproduce(provenance.facts_of(path), steered_model)
+    again = reproduction.reproduce(provenance.facts_of(path), steered_model, Score.read(path))
     midi.write(again.score, tmp_path / "again.mid")
     assert (tmp_path / "again.mid").read_bytes() == path.read_bytes()
 
@@ -62,21 +62,21 @@ def test_songs_of_every_encoding(encoding, tmp_path):
     midi.write(song.score, tmp_path / "song.mid")
     facts = provenance.facts_of(tmp_path / "song.mid")
     assert provenance.fingerprint(Score.read(tmp_path / "song.mid")) == facts["music_sha256"]
-    midi.write(reproduction.reproduce(facts, model).score, tmp_path / "again.mid")
+    midi.write(reproduction.reproduce(facts, model, song.score).score, tmp_path / "again.mid")
     assert (tmp_path / "again.mid").read_bytes() == (tmp_path / "song.mid").read_bytes()
 
 
 def test_where_the_model_lies_does_not_count(written_song, steered_model, tmp_path):
     path = written_song()
     moved = lstmusic.music_model.MusicModel(steered_model.folder, name="elsewhere")
-    midi.write(reproduction.reproduce(provenance.facts_of(path), moved).score, tmp_path / "again.mid")
+    midi.write(reproduction.reproduce(provenance.facts_of(path), moved, Score.read(path)).score, tmp_path / "again.mid")
     assert (tmp_path / "again.mid").read_bytes() == path.read_bytes()
 
 
 def test_another_model_is_refused(written_song, steered_model):
     facts = provenance.facts_of(written_song(model_sha256="0" * 64))
     with pytest.raises(ConfigError, match=f"its weights {steered_model.folder.sha256[:12]}…, expected 000000000000…"):
-        reproduction.reproduce(facts, steered_model)
+        reproduction.reproduce(facts, steered_model, Score.read(written_song()))
 
 
 def test_the_primer_is_inside(steered_model, phrase, tmp_path):
@@ -85,7 +85,7 @@ def test_the_primer_is_inside(steered_model, phrase, tmp_path):
         midi.write(song.score, tmp_path / "song.mid")
         facts = provenance.facts_of(tmp_path / "song.mid")
         assert "primer" in reproduction.changed_settings(facts)
-        midi.write(reproduction.reproduce(facts, steered_model).score, tmp_path / "again.mid")
+        midi.write(reproduction.reproduce(facts, steered_model, song.score).score, tmp_path / "again.mid")
         assert (tmp_path / "again.mid").read_bytes() == (tmp_path / "song.mid").read_bytes()
 
 

@@ -78,10 +78,11 @@ def _words(facts: dict[str, Any]) -> str:
 
 def _again(path: Path, facts: dict[str, Any], model: MusicModel, copy: Path) -> dict[str, Any]:
     """Write a song anew; a row of the report."""
-    made = reproduction.reproduce(facts, model)
+    written = Score.read(path)
+    made = reproduction.reproduce(facts, model, written)
     midi.write(made.score, copy)
     same = copy.read_bytes() == path.read_bytes()
-    differences = [] if same else reproduction.differences(facts, Score.read(path), made.score)
+    differences = [] if same else reproduction.differences(facts, written, made.score)
     return {
         "song": str(path),
         "made": copy.name,

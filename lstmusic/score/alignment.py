@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -46,11 +45,19 @@ class Alignment:
     Args:
         piece: the piece. music: what an encoding keeps of it.
         in_seconds: the music tells seconds; otherwise it tells beats.
+        origin: where the music begins in the piece, in seconds or quarters.
     """
 
     piece: Score
     music: Score
     in_seconds: bool
+    origin: float = 0.0
+
+    @staticmethod
+    def found(piece: Score, music: Score, in_seconds: bool) -> Alignment:
+        """The alignment whose origin makes most notes of the music meet notes of the piece."""
+        at_zero = Alignment(piece, music, in_seconds)
+        return replace(at_zero, origin=at_zero._best_origin())
 
     def _times(self, score: Score, ticks: np.ndarray | int) -> np.ndarray:
         """Seconds, or quarters, of ticks."""
@@ -64,9 +71,7 @@ class Alignment:
         """How far apart onsets of one note may lie, in seconds or quarters."""
         return NEAR_S if self.in_seconds else NEAR_QUARTERS
 
-    @cached_property
-    def origin(self) -> float:
-        """Where the music begins in the piece, in seconds or quarters: where most of its notes meet those of the piece."""
+    def _best_origin(self) -> float:
         grid = GRID_S if self.in_seconds else GRID_QUARTERS
         piece, music = self._onsets(self.piece), Onsets(*(column[:COMPARED] for column in self._onsets(self.music)))
         places = np.rint((np.unique(piece.time)[:ORIGINS] - music.time[:1]) / grid) * grid

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from lstmusic.events import melody_vocabulary as v
 from lstmusic.events.codec import Codec, followers, transposed
+from lstmusic.events.given import check_gap, kept_voices
+from lstmusic.events.melody_given import MelodyGiven
 from lstmusic.events.melody_grammar import MelodyGrammar
 from lstmusic.events.melody_line import Line, melody
 from lstmusic.score.score import (
@@ -56,6 +59,7 @@ class MelodyCodec(Codec):
         conditions: models may be told what the music around is like; see `conditions`.
     """
 
+    grammar: MelodyGrammar
     name = "melody"
     note_kinds = ("PITCH",)
     unscored_kinds = ("BOS", "EOS", "METER", "KEY", "TEMPO", "POSITION")
@@ -173,6 +177,15 @@ class MelodyCodec(Codec):
         pitch = self.vocabulary.values("PITCH", heads[begins][struck])
         ticks = onset[struck] * TICKS_PER_STEP, lasts[struck] * TICKS_PER_STEP
         return table(NOTE_DTYPE, *ticks, pitch, DEFAULT_VELOCITY, 0)
+
+    def given(self, ids: np.ndarray, start_tick: int, end_tick: int, keep: Sequence[str] = ()) -> MelodyGiven:
+        check_gap(start_tick, end_tick)
+        kept_voices(keep)
+        notes = self.decode(ids).notes
+        onset, lasts = (notes[name].astype(np.int64) // TICKS_PER_STEP for name in ("onset_tick", "duration_tick"))
+        line = Line(onset, onset + lasts, notes["pitch"].astype(np.int64))
+        gap = -(-start_tick // TICKS_PER_STEP), end_tick // TICKS_PER_STEP  # a step that reaches out of it is not free
+        return MelodyGiven(self.grammar, np.asarray(ids, np.int64), line, *gap)
 
     def note_ids(self, ids: np.ndarray) -> np.ndarray:
         return np.flatnonzero(self.vocabulary.is_kind("PITCH", ids))

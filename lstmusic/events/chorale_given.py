@@ -65,8 +65,8 @@ class ChoraleGiven(Given):
         return mask
 
     def open(self, state: np.ndarray) -> np.ndarray:
-        place = state["step"] * g.GROUP_SIZE + state["member"]
-        return np.where(state["phase"] > g.MUSIC, False, (place <= self._last_free) | (state["phase"] < g.MUSIC))
+        place = np.where(state["phase"] == g.MUSIC, state["step"] * g.GROUP_SIZE + state["member"], 0)
+        return (state["phase"] <= g.MUSIC) & (place <= self._last_free)
 
 
 def _free(values: np.ndarray, sounding: np.ndarray, first_step: int, end_step: int) -> np.ndarray:

@@ -7,12 +7,15 @@ data sets of piano rolls are made on which polyphonic models are compared (Boula
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
 from lstmusic.errors import ConfigError, ReadError, VocabularyError
 from lstmusic.events import frames_grammar as g
 from lstmusic.events.codec import Codec
+from lstmusic.events.frames_given import FramesGiven
+from lstmusic.events.given import check_gap, kept_voices
 from lstmusic.score.score import END_TEXT, NOTE_DTYPE, Score, Track, sorted_notes, table
 
 TICKS_PER_QUARTER = 480
@@ -51,6 +54,7 @@ class FramesCodec(Codec):
     """
 
     name = "frames"
+    grammar: g.FramesGrammar
     note_kinds = ("KEY", "FIRST")
     unscored_kinds = ("BOS", "FIRST", "EOS")
     repeat_name = "repeat_bar"
@@ -141,6 +145,12 @@ class FramesCodec(Codec):
         """The key; and whether it was down in the frame before."""
         key = state["member"].astype(np.int64)
         return np.stack([key, 2 * key + g.down(before[:, 0])], axis=1)
+
+    def given(self, ids: np.ndarray, start_tick: int, end_tick: int, keep: Sequence[str] = ()) -> FramesGiven:
+        check_gap(start_tick, end_tick)
+        kept_voices(keep)
+        ticks_per_frame = TICKS_PER_QUARTER // self.frames_per_quarter
+        return FramesGiven(self.grammar, ids, -(-start_tick // ticks_per_frame), end_tick // ticks_per_frame)
 
     def repeats(self, ids: np.ndarray) -> np.ndarray:
         """What the key did one bar of four quarters ago."""

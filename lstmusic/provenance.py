@@ -42,6 +42,7 @@ OWN_KINDS: dict[str, type] = {
     **dict.fromkeys(("machine", *SECTIONS), dict),
     "primer_in_output": bool,
 }
+OPTIONAL = ("infill",)  # only where it was asked for, as songs of earlier versions have it not
 LOWEST = {"seed": 0, "song": 1, "attempt": 0}
 BEGINNING = '{"lstmusic"'  # of the text event
 WANTED = "expected a MIDI file that lstmusic generate wrote"
@@ -84,7 +85,7 @@ class Plan:
             "weights": self.weights,
             "primer": primer,
             "primer_in_output": self.primer_in_output,
-            "infill": None if self.infill is None else self.infill.facts(),
+            **({} if self.infill is None else {"infill": self.infill.facts()}),
         }
 
     @staticmethod
@@ -103,7 +104,7 @@ class Plan:
                 weights=facts["weights"],
                 primer=primer,
                 primer_in_output=facts["primer_in_output"],
-                infill=None if facts.get("infill") is None else Task.of(facts["infill"]),
+                infill=Task.of(facts["infill"]) if "infill" in facts else None,
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"provenance: {error!r:.80}, expected all settings of a song") from error
@@ -210,6 +211,6 @@ def _check(facts: dict[str, Any]) -> None:
     for name, lowest in LOWEST.items():
         if facts[name] < lowest:
             raise ConfigError(f"provenance: {name} is {facts[name]}, expected at least {lowest}")
-    if unknown := [name for name in facts if name not in {*OWN_KINDS, *Plan().facts()}]:
+    if unknown := [name for name in facts if name not in {*OWN_KINDS, *OPTIONAL, *Plan().facts()}]:
         raise ConfigError(f"provenance: {unknown[0]} is not known here, expected a song of this version or before")
     Plan.of(facts)

@@ -60,6 +60,27 @@ def split_nats(model: Model, lanes: Lanes, device: torch.device | str = "cpu") -
 
 
 @torch.no_grad()
+def nats_per_piece(model: Model, lanes: Lanes) -> np.ndarray:
+    """Nats per token of each piece of a split, float64 [pieces]: as `split_nats` counts them, piece by piece.
+
+    The model is in evaluation mode; lanes must have no augmentation.
+    """
+    nats, scored, state = [], [], None
+    for step in range(lanes.num_windows(0)):
+        arrays = lanes.window(0, step)
+        window_nats, state = model(to_window(arrays), state)
+        nats.append(window_nats.double().numpy())
+        scored.append(arrays.scored)
+    all_nats, counted = np.concatenate(nats, axis=1), np.concatenate(scored, axis=1)  # [B, steps, G]
+    rates = np.zeros(len(lanes.steps))
+    for lane, pieces in enumerate(lanes.plan(0)):
+        for item in pieces:
+            here = (lane, slice(item.start, item.start + item.steps))
+            rates[item.piece] = all_nats[here][counted[here]].sum() / max(counted[here].sum(), 1)
+    return rates
+
+
+@torch.no_grad()
 def piece_nats(model: Model, codec: Codec, ids: np.ndarray) -> np.ndarray:
     """Nats of each id of one piece, float64 [N - G]: everything after its BOS group."""
     arrays = piece_arrays(codec, ids)

@@ -1,0 +1,152 @@
+"""Which of many songs to keep: those that together are most like held-out music, and like nothing else too much.
+
+Two sets of pieces are alike when their pieces lie as far from those of the other set as from their own: the energy distance
+2 E|X - Y| - E|X - X'| - E|Y - Y'| is then 0, and otherwise above (Székely and Rizzo 2013, "Energy statistics: a class of
+statistics based on distances"). With kept songs X and held-out pieces Y the first term pulls songs to where real pieces are, and
+the second keeps them as far apart as these: the songs nearest to all would be too much of a kind. As only different songs make
+the pairs of the second term, real pieces cost 0 on average, however few are kept.
+
+A song's cost is its share of that: of its nats and of its statistics (`Cost`), each in standard deviations of held-out
+pieces; and the bars it shares with training pieces, and with other kept songs, beyond what nearly all held-out pieces do.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+MOST_SD = 3.0  # farther from the held-out mean is as far: one odd statistic is not to outweigh all others
+ALIKE = 1e-9  # a spread this small beside the values is rounding
+
+
+class Measured(NamedTuple):
+    """Songs or pieces: nats per token, float64 [N], and statistics, float64 [N, S], NaN where one does not apply."""
+
+    nats: np.ndarray
+    statistics: np.ndarray
+
+
+class Cost(NamedTuple):
+    """What a song costs among the kept ones.
+
+    Attributes:
+        nats, statistics: twice its mean distance from held-out pieces, less that from the other kept songs, less that of
+            held-out pieces from each other: 0 is as real music is, on average.
+        originality: bars shared with a training piece beyond the usual.
+        likeness: bars shared with each of the other kept songs beyond the usual, on average.
+    """
+
+    nats: float
+    statistics: float
+    originality: float
+    likeness: float
+
+    @property
+    def total(self) -> float:
+        """The sum of its parts; the mean over kept songs is what the choice makes as small as it can."""
+        return sum(self)
+
+
+class Costs:
+    """What songs cost, kept together in any choice.
+
+    Args:
+        songs: N songs.
+        held_out: P pieces, two at least.
+        shared_bars: float [N], of the longest run that each song shares with a training piece.
+        mutual_bars: float [N, N], of the longest run that two songs share; symmetric.
+        usual_bars: what nearly all held-out pieces do not go beyond.
+
+    Attributes:
+        from_held_out: float [4, N], what is the same beside any other songs, by part of `Cost`.
+        between: float [4, N, N], what is taken off or added for two songs.
+    """
+
+    def __init__(
+        self, songs: Measured, held_out: Measured, shared_bars: np.ndarray, mutual_bars: np.ndarray, usual_bars: float
+    ) -> None:
+        own, real = in_sd(songs, held_out), in_sd(held_out, held_out)
+        own, real = (Measured(*(values.clip(-MOST_SD, MOST_SD) for values in each)) for each in (own, real))
+        beyond = np.maximum(shared_bars - usual_bars, 0)
+        alike = np.maximum(mutual_bars - usual_bars, 0)
+        np.fill_diagonal(alike, 0)
+        self.from_held_out = np.stack(
+            [
+                _from(_gaps(own.nats, real.nats), _gaps(real.nats, real.nats)),
+                _from(_distances(own.statistics, real.statistics), _distances(real.statistics, real.statistics)),
+                beyond,
+                np.zeros_like(beyond),
+            ]
+        )
+        self.between = np.stack(
+            [
+                -_gaps(own.nats, own.nats),
+                -_distances(own.statistics, own.statistics),
+                np.zeros_like(alike),
+                alike,
+            ]
+        )
+
+    def of(self, song: int, kept: list[int]) -> Cost:
+        """What a song costs beside those that are kept; it may be one of them."""
+        others = [other for other in kept if other != song]
+        between = self.between[:, song, others].mean(1) if others else 0.0
+        return Cost(*(self.from_held_out[:, song] + between).tolist())
+
+    def choose(self, keep: int) -> list[int]:
+        """The songs to keep, the cheapest first: one by one, then exchanged for others until that gains nothing."""
+        kept: list[int] = []
+        for _ in range(keep):
+            kept.append(int(np.argmin(self._with_each(kept))))
+        total = float("inf")
+        while True:
+            rests = [[song for song in kept if song != leaving] for leaving in kept]
+            totals = np.stack([self._with_each(rest) for rest in rests])
+            place, song = np.unravel_index(int(np.argmin(totals)), totals.shape)
+            if totals[place, song] >= total - ALIKE:
+                return sorted(kept, key=lambda song: self.of(song, kept).total)
+            kept, total = [*rests[place], int(song)], float(totals[place, song])
+
+    def _with_each(self, kept: list[int]) -> np.ndarray:
+        """The mean cost of kept songs and each one more, float [N]; infinite for those that are kept."""
+        alone, between = self.from_held_out.sum(0), self.between.sum(0)
+        count = len(kept) + 1
+        total = (alone[kept].sum() + alone) / count
+        if kept:
+            total = total + (between[np.ix_(kept, kept)].sum() + 2 * between[kept].sum(0)) / (count * (count - 1))
+        total[kept] = np.inf
+        return total
+
+
+def in_sd(songs: Measured, held_out: Measured) -> Measured:
+    """Nats and statistics as distances from the held-out mean, in standard deviations of held-out pieces.
+
+    Not a number where a statistic does not apply to the song, or to fewer than two held-out pieces.
+    """
+    columns = [np.c_[each.nats, each.statistics] for each in (songs, held_out)]
+    known = np.isfinite(columns[1])
+    count = np.maximum(known.sum(0), 1)
+    mean = np.where(known, columns[1], 0).sum(0) / count
+    squares = (np.where(known, columns[1] - mean, 0) ** 2).sum(0)
+    spread = np.sqrt(squares / np.maximum(count - 1, 1))
+    spread = np.maximum(spread, ALIKE * np.maximum(np.abs(mean), 1.0))  # where all agree, anything else is far away
+    table = np.where(known.sum(0) > 1, (columns[0] - mean) / spread, np.nan)
+    return Measured(table[:, 0], table[:, 1:])
+
+
+def _from(to_real: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Twice the mean distance of songs from held-out pieces [N, P], less that of every two of these [P, P]; float [N]."""
+    return 2 * to_real.mean(1) - real.sum() / (len(real) * (len(real) - 1))
+
+
+def _gaps(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The differences of numbers, float [N, M]."""
+    return np.abs(one[:, None] - other)
+
+
+def _distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Root mean squares of the differences of rows, float [N, M], over the columns that both have; 0 without any."""
+    squares = (one[:, None] - other) ** 2
+    known = np.isfinite(squares)
+    return np.sqrt(np.where(known, squares, 0).sum(-1) / np.maximum(known.sum(-1), 1))

@@ -1,0 +1,186 @@
+"""What the songs of a model are measured against: its held-out pieces, each measured once and kept beside the model.
+
+Held out is all that a model was not trained on, valid and test together. Two files of a model folder tell of it:
+
+reference.json    of each held-out piece: nats per token, the longest run of notes shared with a training piece, statistics
+originality.npz   the notes of the training pieces, for `originality.Index`
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstmusic.corpus.lanes import Lanes
+from lstmusic.corpus.store import Corpus
+from lstmusic.errors import CheckpointError
+from lstmusic.evaluation import statistics
+from lstmusic.evaluation.likelihood import nats_per_piece
+from lstmusic.evaluation.originality import Band, Index, Run, band
+from lstmusic.models.model import Model
+
+FORMAT = 1
+REFERENCE_FILE, INDEX_FILE = "reference.json", "originality.npz"
+HELD_OUT = ("valid", "test")
+MAX_PIECES = 100  # held-out pieces measured, evenly drawn: nats take as long as evaluating them does
+NUM_LANES, WINDOW_STEPS = 64, 128
+DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Held-out pieces, measured.
+
+    Attributes:
+        pieces: their names.
+        nats: nats per token of each under the model, float64 [P].
+        names: of the statistics.
+        statistics: float64 [P, S], a column for each name; not a number where one does not apply to a piece.
+        runs: what each shares with the training pieces.
+    """
+
+    pieces: tuple[str, ...]
+    nats: np.ndarray
+    names: tuple[str, ...]
+    statistics: np.ndarray
+    runs: tuple[Run | None, ...]
+
+    @cached_property
+    def band(self) -> Band:
+        """What real pieces share with those of the training."""
+        return band(self.runs)
+
+    def beyond(self, run: Run | None) -> float:
+        """The share of held-out pieces that share as many bars with a training piece as a song does, or more."""
+        bars = shared_bars(run)
+        return float(np.mean([shared_bars(own) >= bars for own in self.runs]))
+
+    def to_bytes(self) -> bytes:
+        """The reference as JSON, a line for each piece."""
+        rows = [
+            {
+                "piece": piece,
+                "nats_per_token": _rounded(nats),
+                "shared": None if run is None else {name: _rounded(value) for name, value in run._asdict().items()},
+                "statistics": [_rounded(value) for value in values],
+            }
+            for piece, nats, run, values in zip(
+                self.pieces, self.nats.tolist(), self.runs, self.statistics.tolist(), strict=True
+            )
+        ]
+        lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows)
+        head = f'"format": {FORMAT},\n"statistics": {json.dumps(self.names)},\n"held_out": [\n'
+        return f"{{{head}{lines}\n]}}\n".encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str) -> Reference:
+        """The reference of `to_bytes`.
+
+        Args:
+            name: the file, for the message.
+
+        Raises:
+            CheckpointError: it is damaged, or of another version.
+        """
+        try:
+            told = json.loads(data)
+            if told["format"] != FORMAT:
+                raise CheckpointError(f"{name}: format {told['format']!r}, expected {FORMAT}")
+            rows, names = told["held_out"], tuple(told["statistics"])
+            values = [[math.nan if value is None else value for value in row["statistics"]] for row in rows]
+            return cls(
+                tuple(row["piece"] for row in rows),
+                np.array([row["nats_per_token"] for row in rows], np.float64),
+                names,
+                np.array(values, np.float64).reshape(len(rows), len(names)),
+                tuple(None if row["shared"] is None else Run(**row["shared"]) for row in rows),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{name}: damaged ({error!r:.80}), expected what training wrote") from error
+
+
+def shared_bars(run: Run | None) -> float:
+    """The bars of a run; 0 where nothing is shared."""
+    return 0.0 if run is None else run.bars
+
+
+def _rounded(value: Any) -> Any:
+    """A number with the digits that count, as JSON has it: nothing for what is not a number."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+
+
+def measured(model: Model, corpus: Corpus, index: Index) -> Reference | None:
+    """The reference of a model; None where no piece is held out.
+
+    Args:
+        corpus: that of its training, with its split.
+        index: of the pieces that it was trained on.
+    """
+    held_out = [piece for split in HELD_OUT for piece in corpus.indices(split)]
+    count = min(len(held_out), MAX_PIECES)
+    if not count:
+        return None
+    chosen = [held_out[k * len(held_out) // count] for k in range(count)]
+    scores = [corpus.codec.decode(corpus.ids(piece)) for piece in chosen]
+    return Reference(
+        tuple(corpus.pieces[piece].name for piece in chosen),
+        nats_per_piece(model, _lanes(corpus, chosen)),
+        tuple(statistics.STATISTICS),
+        statistics.table(scores),
+        tuple(index.longest(scores)),
+    )
+
+
+def _lanes(corpus: Corpus, chosen: Sequence[int]) -> Lanes:
+    group = corpus.codec.group_size
+    return Lanes(
+        read=lambda k: corpus.ids(chosen[k]),
+        steps=np.array([len(corpus.ids(piece)) // group - 1 for piece in chosen]),
+        codec=corpus.codec,
+        num_lanes=NUM_LANES,
+        window_steps=WINDOW_STEPS,
+    )
+
+
+def indexed(corpus: Corpus) -> Index:
+    """The index of the training pieces of a corpus."""
+    return Index.build(
+        (corpus.pieces[piece].name, corpus.codec.decode(corpus.ids(piece))) for piece in corpus.indices("train")
+    )
+
+
+def extras(model: Model, corpus: Corpus) -> dict[str, bytes]:
+    """The files that tell what a model's songs are measured against, by name, for `checkpoint.save`."""
+    index = indexed(corpus)
+    files = {INDEX_FILE: index.to_bytes()}
+    reference = measured(model, corpus, index)
+    return files if reference is None else files | {REFERENCE_FILE: reference.to_bytes()}
+
+
+def index_of(folder: Path) -> Index | None:
+    """The index that lies in a model folder; None where there is none.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    file = folder / INDEX_FILE
+    return Index.from_bytes(file.read_bytes(), str(file)) if file.is_file() else None
+
+
+def reference_of(folder: Path) -> Reference | None:
+    """The reference that lies in a model folder; None where there is none.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    file = folder / REFERENCE_FILE
+    return Reference.from_bytes(file.read_bytes(), str(file)) if file.is_file() else None

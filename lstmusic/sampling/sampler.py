@@ -10,9 +10,11 @@ import torch
 
 from lstmusic.events.grammar import Grammar
 from lstmusic.models.model import Model
+from lstmusic.models.stack import State
 from lstmusic.sampling import ending, stepper
 from lstmusic.sampling.controls import BoundControls, Controls
 from lstmusic.sampling.settings import Length, Repetition, SamplingSettings
+from lstmusic.sampling.snapshot import Snapshot
 from lstmusic.sampling.songs import BLOCK, Rules, Songs
 
 Generators = Sequence[np.random.Generator | None]
@@ -46,6 +48,7 @@ def sample(
     settings: SamplingSettings,
     length: Length,
     primer: np.ndarray | None = None,
+    start: Snapshot | None = None,
     controls: Controls | None = None,
     repetition: Repetition | None = None,
     weights: str = "float32",
@@ -57,6 +60,7 @@ def sample(
         generators: one per song; None leaves its place in its block empty. A song depends on its generator and its place in
             the block alone.
         primer: legal ids without an EOS group, int64 [N], that every song begins with; None: a BOS group.
+        start: where every song goes on from, instead of from a primer; its ids are the first ones of each.
         controls, repetition: what the songs are steered to; None: nothing asked for, loops broken.
         weights: how the stepper holds them; see `stepper.build`.
 
@@ -67,10 +71,11 @@ def sample(
         ConfigError: the encoding or the model has not what a control needs.
     """
     bound = BoundControls(controls or Controls(), grammar)
-    prefix = grammar.bos() if primer is None else np.asarray(primer, np.int64)
+    heard = primer if start is None else start.ids
+    prefix = grammar.bos() if heard is None else np.asarray(heard, np.int64)
     rows = BLOCK * (1 if bound.columns is None else 2)
     rules = Rules(grammar, stepper.build(model, rows, weights), bound, settings, length, repetition or Repetition())
-    beginning = primed(model, rules, prefix)
+    beginning = primed(model, rules, prefix, start)
     write = _to_cadence if length.given and length.cadence else _to_end
     songs: list[Sampled] = []
     for first in range(0, len(generators), BLOCK):
@@ -80,26 +85,40 @@ def sample(
     return songs
 
 
-def primed(model: Model, rules: Rules, prefix: np.ndarray) -> Songs:
-    """A block that has read a prefix, all but its last group: that is read by the first step."""
+def primed(model: Model, rules: Rules, prefix: np.ndarray, start: Snapshot | None = None) -> Songs:
+    """A block that has read a prefix, all but its last group: that is read by the first step.
+
+    Args:
+        start: what carries the state after the prefix; None: the model reads it.
+    """
     grammar, size = rules.grammar, rules.grammar.group_size
-    groups = torch.from_numpy(prefix.reshape(1, -1, size)).to(model.device)
-    lanes = rules.stepper.rows // rules.rows
-    state, where, bars = model.initial_state(lanes), grammar.start(1), np.zeros(0)
-    if groups.shape[1] > 1:
-        trajectory = grammar.trajectory(prefix)
-        columns, flags = rules.context(trajectory[None, size::size])
-        reset = torch.zeros(columns.shape[:2], dtype=torch.bool)
-        _, state = model.hidden(groups[:, :-1].repeat(lanes, 1, 1), columns, flags, reset, state)
+    groups = torch.from_numpy(prefix.reshape(-1, size)).to(model.device)
+    trajectory, where = grammar.trajectory(prefix), grammar.start(1)
+    if len(groups) > 1:
         where = trajectory[-1:].copy()
         grammar.advance(where, prefix[-1:])
-        bars = grammar.length(np.r_[trajectory[2 * size :: size], where])[0]  # after each group but BOS
+    moments = np.r_[trajectory[size:], where]  # after BOS, and after each id
+    bars = grammar.length(moments)[0]
+    lanes = rules.stepper.rows // rules.rows
+    state = start.lanes(lanes, model.device) if start else _read(model, rules, groups[:-1], moments[:-1:size], lanes)
     rows = torch.arange(lanes).repeat_interleave(rules.rows)
     state = tuple(part[:, rows] for part in state)
-    songs = Songs(rules, [None] * rules.rows, np.repeat(where, rules.rows), groups[:, -1].repeat(rules.rows, 1), state)
-    for group, bar in zip(prefix.reshape(-1, size)[1:], bars, strict=True):
+    songs = Songs(rules, [None] * rules.rows, np.repeat(where, rules.rows), groups[-1:].repeat(rules.rows, 1), state)
+    if start is not None:
+        songs.ids_at_rest[:] = len(bars) - 1 - np.flatnonzero(np.diff(bars, prepend=-1.0) > 0)[-1]
+    for group, bar in zip(prefix.reshape(-1, size)[1:], bars[size::size], strict=True):
         songs.hear(np.tile(group, (rules.rows, 1)), np.full(rules.rows, bar))
     return songs
+
+
+def _read(model: Model, rules: Rules, groups: torch.Tensor, before: np.ndarray, lanes: int) -> State:
+    """What the model carries after groups, int64 [N, G], the grammar's state `before` each step [N]: [L, lanes, H]."""
+    state = model.initial_state(lanes)
+    if len(groups):
+        columns, flags = rules.context(before[None])
+        reset = torch.zeros(columns.shape[:2], dtype=torch.bool)
+        _, state = model.hidden(groups.repeat(lanes, 1, 1), columns, flags, reset, state)
+    return state
 
 
 def _to_end(songs: Songs, prefix: np.ndarray) -> list[Sampled]:

@@ -127,41 +127,50 @@ def notes_per_bar(score: Score) -> float:
 
 
 def repeated_bars(score: Score) -> float:
-    """The share of bars that are like an earlier bar; bars in which nothing begins do not count.
+    """The share of bars that are like an earlier bar (`like_bars`); bars in which nothing begins do not count."""
+    like = like_bars(score)
+    begins = like.diagonal()
+    return float(np.tril(like, -1).any(1)[begins].mean()) if begins.any() else 0.0
+
+
+def longest_repetition(score: Score) -> float:
+    """The length of the longest passage that comes again later, bar for bar (`like_bars`), in bars; 0 if none does.
+
+    The passage and its repetition do not overlap: a bar played four times over is two bars that come again.
+    """
+    like = like_bars(score)
+    return float(max((min(_longest_run(like.diagonal(k)), k) for k in range(1, len(like))), default=0))
+
+
+def most_rounds(score: Score) -> int:
+    """How many times in a row a song plays the same bar, or two bars, or four; see `like_bars`. 0 without notes."""
+    like = like_bars(score)
+    rounds = (1 + _longest_run(like.diagonal(length)) // length for length in ROUND_BARS if length < len(like))
+    return max(int(like.any()), *rounds, 0)
+
+
+def like_bars(score: Score) -> np.ndarray:
+    """Which bars are like which, bool [bars, bars]; a bar in which nothing begins is like none, not even itself.
 
     Two notes are the same by place in the bar, track and pitch, whatever their length and velocity; two bars are alike if
     they have four fifths of their notes in common, of those of the one that has more.
     """
-    bars = [content for content in _contents(score) if content]
-    repeated = sum(any(_alike(one, other) for other in bars[:k]) for k, one in enumerate(bars))
-    return repeated / len(bars) if bars else 0.0
-
-
-def most_rounds(score: Score) -> int:
-    """How many times in a row a song plays the same bar, or two bars, or four; see `repeated_bars`. 0 without notes."""
-    bars = _contents(score)
-    most = 1 if any(bars) else 0
-    for length in ROUND_BARS:
-        run = 0
-        for one, before in zip(bars[length:], bars, strict=False):
-            run = run + 1 if one and _alike(one, before) else 0
-            most = max(most, 1 + run // length)
-    return most
-
-
-def _contents(score: Score) -> list[set[tuple[int, ...]]]:
-    """The notes that begin in each bar: place in the bar, track and pitch."""
     notes, lines = score.notes, score.bar_ticks()
     bar = np.searchsorted(lines, notes["onset_tick"], side="right") - 1
     place = notes["onset_tick"] - lines[bar]
-    bars: list[set[tuple[int, ...]]] = [set() for _ in lines[:-1]]
-    for number, *note in zip(*(x.tolist() for x in (bar, place, notes["track"], notes["pitch"])), strict=True):
-        bars[number].add(tuple(note))
-    return bars
+    content, index = np.unique(place << 23 | notes["track"].astype(np.int64) << 7 | notes["pitch"], return_inverse=True)
+    held = np.zeros(
+        (len(lines) - 1, len(content)), np.float32
+    )  # by each bar; products of floats are fast, and of ones exact
+    held[bar, index] = 1
+    size, common = held.sum(1), held @ held.T
+    return (common >= ALIKE * np.maximum(size[:, None], size)) & (common > 0)
 
 
-def _alike(one: set, other: set) -> bool:
-    return len(one & other) >= ALIKE * max(len(one), len(other))
+def _longest_run(true: np.ndarray) -> int:
+    """The length of the longest run of True in a row."""
+    stops = np.flatnonzero(~np.concatenate([[False], true, [False]]))
+    return int(np.diff(stops).max()) - 1
 
 
 def last_chord(score: Score) -> np.ndarray:

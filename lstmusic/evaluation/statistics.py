@@ -16,6 +16,7 @@ import numpy as np
 from lstmusic.evaluation import chords, voice_leading
 from lstmusic.evaluation.song_measures import (
     entropy,
+    longest_repetition,
     notes_per_bar,
     pitch_class_histogram,
     pitched,
@@ -196,6 +197,7 @@ STATISTICS = {
     "note_length": Statistic("note length", "quarters", note_length),
     "inter_onset_interval": Statistic("inter-onset interval", "quarters", inter_onset_interval),
     "repeated_bars": Statistic("repeated bars", "share of bars", repeated_bars),
+    "longest_repetition": Statistic("longest repetition", "bars", longest_repetition),
     "chord_change_rate": Statistic("chord changes", "share of beats", chords.chord_change_rate),
     "chord_irregularity": Statistic(
         "chord progression irregularity", "share of trigrams", chords.chord_progression_irregularity

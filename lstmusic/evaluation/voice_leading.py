@@ -23,10 +23,10 @@ PER_BEATS = 100
 def parallel_fifths(score: Score) -> float:
     """Parallel fifths per 100 beats: two voices that move at one moment, up or down together, from a fifth to a fifth.
 
-    A twelfth is a fifth too. Tied and repeated notes do not move; voices that rest before or after, and voices that move in
-    contrary motion, do not count; nor do fifths that others' notes lie between, as on two successive beats. A diminished
-    sixth sounds like a fifth and is taken for one. Fitsioris and Conklin (2008), "Parallel successions of perfect fifths
-    in the Bach chorales", look for the same pattern.
+    A twelfth is a fifth too. Voices that repeat or hold their note, or leap an octave, do not move to another pitch class and
+    do not count; nor do those that rest before or after, or move in contrary motion; nor fifths on two successive beats
+    between which a voice moves. A diminished sixth sounds like a fifth and is taken for one. Fitsioris and Conklin (2008),
+    "Parallel successions of perfect fifths in the Bach chorales", look for the same pattern.
 
     Returns:
         Per 100 beats of the meter; not a number where there are no four voices (`voices`).
@@ -101,7 +101,9 @@ def _per_beats(score: Score, faults: Callable[[np.ndarray], int]) -> float:
 
 def _parallels(pitch: np.ndarray, interval: int) -> int:
     """How often two voices go together from an interval to the same interval, octaves aside; `pitch` is [4, T]."""
-    motion = np.sign(np.diff(pitch)) * ((pitch[:, 1:] != SILENT) & (pitch[:, :-1] != SILENT))
+    step = np.diff(pitch)
+    moves = (step % 12 != 0) & (pitch[:, 1:] != SILENT) & (pitch[:, :-1] != SILENT)
+    motion = np.sign(step) * moves
     count = 0
     for upper, lower in combinations(range(len(pitch)), 2):
         together = (motion[upper] == motion[lower]) & (motion[upper] != 0)

@@ -26,7 +26,7 @@ from lstmusic.infilling import Task
 from lstmusic.packing import pack, unpack
 from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.settings import Length, Repetition, SamplingSettings
-from lstmusic.schema.commands import SEEDS
+from lstmusic.schema.generate import SEEDS
 from lstmusic.score import Score
 
 T = TypeVar("T")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from lstmusic import music_model
 from lstmusic.commands import output
 from lstmusic.config import Request
 from lstmusic.errors import ConfigError
+from lstmusic.infilling import Infill
 from lstmusic.listening import soundfont
 from lstmusic.listening.page import PageSong, write_page
 from lstmusic.sampling.controls import BoundControls, Controls
@@ -32,12 +34,15 @@ def run(request: Request) -> dict[str, Any]:
     if config.render.soundfont is not None and config.render.wav and not config.render.fluidsynth:
         soundfont.load(Path(config.render.soundfont))
     primer = None if config.primer is None else Score.read(config.primer)
+    infill = _infill(config)
     model = music_model.load(config.checkpoint)
     # Before any work it refuses what this encoding or model cannot
     BoundControls(arguments["controls"], model.codec.grammar)
+    if infill is not None:
+        infill.task(model.codec, Counter())
     folder = output.open_folder(request)
     started = time.monotonic()
-    songs = model.generate(config.songs, seed=config.seed, primer=primer, **arguments)
+    songs = model.generate(config.songs, seed=config.seed, primer=primer, infill=infill, **arguments)
     sampling_s = time.monotonic() - started
     rows = [_render(song, folder / f"song-{i:03d}.mid", config.render) for i, song in enumerate(songs, 1)]
     for row, song in zip(rows, songs, strict=True):
@@ -83,6 +88,15 @@ def arguments_of(config: GenerateConfig) -> dict[str, Any]:
     }
 
 
+def _infill(config: GenerateConfig) -> Infill | None:
+    """The piece that is to be written anew in part."""
+    wanted = config.infill
+    if wanted.piece is None:
+        return None
+    bars = None if wanted.bars is None else (wanted.bars[0], wanted.bars[1])
+    return Infill(Score.read(wanted.piece), bars, tuple(wanted.voices), wanted.particles)
+
+
 def asked(config: GenerateConfig, rows: list[dict[str, Any]]) -> dict[str, str]:
     """The keys that say how songs are to be written and are not the default, with their values as they are typed.
 
@@ -92,7 +106,7 @@ def asked(config: GenerateConfig, rows: list[dict[str, Any]]) -> dict[str, str]:
     values, usual = asdict(config), asdict(GenerateConfig())
     keys = ("temperature", "greedy", "weights", "primer", "primer_in_output")
     changed = {key: values[key] for key in keys if values[key] != usual[key]}
-    for section in ("sampling", "control", "repetition", "length"):
+    for section in ("sampling", "control", "repetition", "length", "infill"):
         inside = values[section].items()
         changed |= {f"{section}.{key}": value for key, value in inside if value != usual[section][key]}
     if values["temperature"] == "auto":
@@ -121,6 +135,10 @@ def _show(console: Console, folder: Path, rows: list[dict[str, Any]], config: Ge
 def _remarks(row: dict[str, Any]) -> list[str]:
     """What is out of the ordinary with a song."""
     remarks = ["closed at the limit"] if row["closed_at_limit"] else []
+    if infill := row.get("infill"):
+        remarks.append(f"{row['new_notes']} notes written for {infill['removed_notes']}")
+        if infill["trimmed_notes"]:
+            remarks.append(f"{infill['trimmed_notes']} of them cut where a note that stays has their pitch")
     if row["stuck"]:
         remarks.append("closed because it stood still")
     if row["overlong"] > 0:
@@ -172,6 +190,7 @@ def _page(folder: Path, songs: list[Song], rows: list[dict[str, Any]], config: G
         cards.append(PageSong(row["name"], song.score, row["files"], facts, **told))
     length = f"{config.length.bars:g} bars" if config.length.bars else ""
     length = length or (f"{config.length.seconds:g} s" if config.length.seconds else "until the model ends")
+    length = "that of the piece" if config.infill.piece else length
     changed = asked(config, rows)
     settings = {
         "checkpoint": config.checkpoint,

@@ -73,8 +73,8 @@ def kept_voices(keep: Sequence[str], voices: Sequence[str] = ()) -> np.ndarray:
     for voice in keep:
         if voice.lower() not in names:
             expected = f"some of {', '.join(voices)}" if voices else "none, as this encoding tells no voices apart"
-            raise ConfigError(f"keep={voice}: there is no such voice, expected {expected}")
+            raise ConfigError(f"infill.keep={voice}: there is no such voice, expected {expected}")
     kept = np.isin(names, [voice.lower() for voice in keep]) if names else np.zeros(0, bool)
     if names and kept.all():
-        raise ConfigError(f"keep={','.join(keep)}: expected a voice less, so that there is something to write")
+        raise ConfigError(f"infill.keep={','.join(keep)}: expected a voice less, so that there is something to write")
     return kept

@@ -5,14 +5,13 @@ from lstmusic.schema.commands import (
     SCHEMAS,
     BenchConfig,
     EvaluateConfig,
-    GenerateConfig,
     InspectConfig,
     ListenConfig,
     PrepareConfig,
-    RenderConfig,
     ReproduceConfig,
     TrainConfig,
 )
+from lstmusic.schema.generate import GenerateConfig, InfillConfig, RenderConfig
 from lstmusic.schema.groups import (
     FRAMES_PER_QUARTER,
     DataConfig,
@@ -32,6 +31,7 @@ __all__ = [
     "EvaluateConfig",
     "FiltersConfig",
     "GenerateConfig",
+    "InfillConfig",
     "InspectConfig",
     "LimitsConfig",
     "ListenConfig",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 from lstmusic.errors import ConfigError
-from lstmusic.schema.checks import at_least, check_jobs, is_list_of, one_of
+from lstmusic.schema.checks import at_least, check_jobs, one_of
+from lstmusic.schema.generate import SEEDS, GenerateConfig
 from lstmusic.schema.groups import (
     DataConfig,
     EncodingConfig,
@@ -17,9 +17,6 @@ from lstmusic.schema.groups import (
     ParallelConfig,
     TrainerConfig,
 )
-
-SEEDS = 2**32  # of songs: a larger one would make the songs of another
-MAX_LENGTH = 10_000  # bars or seconds of one song
 
 
 @dataclass
@@ -69,106 +66,6 @@ class TrainConfig:
 
 
 @dataclass
-class SamplingConfig:
-    """Which events stay in the draw, and how boldly each kind is drawn."""
-
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float = 0.0
-    pitch_temperature: float = 1.0
-    time_temperature: float = 1.0
-    velocity_temperature: float = 1.0
-
-
-@dataclass
-class ControlConfig:
-    """What the songs are steered to."""
-
-    key: str | None = None
-    key_weight: float | None = None
-    range: Any | None = None  # [lowest, highest], or such a pair for each of some voices
-    polyphony: int | None = None
-    density: float | None = None
-    pitch_classes: list[float] | None = None
-    guidance: float = 2.0
-
-    def __post_init__(self) -> None:
-        voices = self.range if isinstance(self.range, dict) else {"all": self.range}
-        if self.range is not None and not (voices and all(is_list_of(int, pair, 2) for pair in voices.values())):
-            raise ConfigError(
-                f"control.range={self.range}: expected MIDI pitches, [48,84], or for some voices, in quotes, "
-                "'{Soprano:[60,79],Bass:[40,60]}'"
-            )
-
-
-@dataclass
-class RepetitionConfig:
-    """How much a song repeats itself."""
-
-    break_loops: bool = True
-    least: float = 0.0
-
-
-@dataclass
-class LengthConfig:
-    """How much new music."""
-
-    bars: float | None = None
-    seconds: float | None = None
-    cadence: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("bars", "seconds"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value <= MAX_LENGTH:
-                raise ConfigError(f"length.{name}={value}: expected a positive number, at most {MAX_LENGTH}")
-
-
-@dataclass
-class RenderConfig:
-    """What is made beside each MIDI file."""
-
-    wav: bool = True
-    png: bool = True
-    page: bool = True
-    soundfont: str | None = None
-    fluidsynth: bool = False
-    musicxml: bool = False
-
-
-@dataclass
-class GenerateConfig:
-    """`lstmusic generate`; see conf/generate.yaml."""
-
-    checkpoint: str = "bach"
-    songs: int = 4
-    seed: int = 0
-    temperature: Any = 1.0  # a number, `auto`, or [bar, temperature] pairs
-    greedy: bool = False
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    control: ControlConfig = field(default_factory=ControlConfig)
-    repetition: RepetitionConfig = field(default_factory=RepetitionConfig)
-    length: LengthConfig = field(default_factory=LengthConfig)
-    weights: str = "float32"
-    primer: str | None = None
-    primer_in_output: bool = True
-    render: RenderConfig = field(default_factory=RenderConfig)
-
-    def __post_init__(self) -> None:
-        at_least("songs", self.songs, 1)
-        at_least("seed", self.seed, 0)
-        if self.seed >= SEEDS:
-            raise ConfigError(f"seed={self.seed}: expected at most {SEEDS - 1}")
-        one_of("weights", self.weights, ("float32", "float16", "int8"))
-        points = self.temperature if isinstance(self.temperature, list) else [[0, self.temperature]]
-        if self.temperature != "auto" and not (points and all(is_list_of(float, point, 2) for point in points)):
-            raise ConfigError(
-                f"temperature={self.temperature}: expected a number, auto, or a curve of bars and temperatures, "
-                "[[0,0.8],[8,1.2]]"
-            )
-
-
-@dataclass
 class ReproduceConfig:
     """`lstmusic reproduce`; see conf/reproduce.yaml."""
 
@@ -182,6 +79,9 @@ class EvaluateConfig:
 
     checkpoint: str = "bach"
     split: str = "valid"
+    songs: int = 0
+    seed: int = 0
+    temperature: float = 1.0
     jobs: int = -1
     data: DataConfig | None = None
     encoding: EncodingConfig | None = None
@@ -189,6 +89,12 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         one_of("split", self.split, ("train", "valid", "test"))
+        at_least("songs", self.songs, 0)
+        at_least("seed", self.seed, 0)
+        if self.seed + self.songs > SEEDS:
+            raise ConfigError(
+                f"seed={self.seed}: expected at most {SEEDS - self.songs}, as songs of several seeds follow"
+            )
         check_jobs(self.jobs)
 
 

@@ -141,7 +141,7 @@ def test_what_is_typed_is_what_the_library_is_asked(override):
     asked = arguments_of(config.compose("generate", [override]).config)
     assert asked == usual | STEERED[override]
     named = set(inspect.signature(music_model.MusicModel.generate).parameters)
-    assert set(asked) <= named - {"self", "songs", "seed", "primer"}
+    assert set(asked) <= named - {"self", "songs", "seed", "primer", "infill"}
 
 
 def test_defaults_are_those_of_the_library():

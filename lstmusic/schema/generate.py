@@ -1,0 +1,143 @@
+"""What the keys of `lstmusic generate` may hold; see conf/generate.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from lstmusic.errors import ConfigError
+from lstmusic.schema.checks import at_least, is_list_of, one_of
+
+SEEDS = 2**32  # of songs: a larger one would make the songs of another
+MAX_LENGTH = 10_000  # bars or seconds of one song
+
+
+@dataclass
+class SamplingConfig:
+    """Which events stay in the draw, and how boldly each kind is drawn."""
+
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    pitch_temperature: float = 1.0
+    time_temperature: float = 1.0
+    velocity_temperature: float = 1.0
+
+
+@dataclass
+class ControlConfig:
+    """What the songs are steered to."""
+
+    key: str | None = None
+    key_weight: float | None = None
+    range: Any | None = None  # [lowest, highest], or such a pair for each of some voices
+    polyphony: int | None = None
+    density: float | None = None
+    pitch_classes: list[float] | None = None
+    guidance: float = 2.0
+
+    def __post_init__(self) -> None:
+        voices = self.range if isinstance(self.range, dict) else {"all": self.range}
+        if self.range is not None and not (voices and all(is_list_of(int, pair, 2) for pair in voices.values())):
+            raise ConfigError(
+                f"control.range={self.range}: expected MIDI pitches, [48,84], or for some voices, in quotes, "
+                "'{Soprano:[60,79],Bass:[40,60]}'"
+            )
+
+
+@dataclass
+class RepetitionConfig:
+    """How much a song repeats itself."""
+
+    break_loops: bool = True
+    least: float = 0.0
+
+
+@dataclass
+class LengthConfig:
+    """How much new music."""
+
+    bars: float | None = None
+    seconds: float | None = None
+    cadence: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("bars", "seconds"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value <= MAX_LENGTH:
+                raise ConfigError(f"length.{name}={value}: expected a positive number, at most {MAX_LENGTH}")
+
+
+@dataclass
+class InfillConfig:
+    """A piece of which some is written anew."""
+
+    piece: str | None = None
+    bars: Any | None = None  # [first, last]
+    keep: Any | None = None  # a voice, or a list of them
+    particles: int = 16
+
+    def __post_init__(self) -> None:
+        at_least("infill.particles", self.particles, 1)
+        if self.bars is not None and not is_list_of(int, self.bars, 2):
+            raise ConfigError(f"infill.bars={self.bars}: expected the first and the last bar to write, [5,8]")
+        if not all(isinstance(voice, str) for voice in self.voices):
+            raise ConfigError(f"infill.keep={self.keep}: expected a voice's name, Soprano, or several, [Soprano,Bass]")
+        if self.piece is None and (self.bars is not None or self.keep is not None):
+            raise ConfigError(
+                "infill.piece=: empty, expected the file of the piece that infill.bars or infill.keep is of"
+            )
+        if self.piece is not None and self.bars is None and not self.voices:
+            raise ConfigError(
+                f"infill.piece={self.piece}: nothing would stay, expected infill.bars or infill.keep, too"
+            )
+
+    @property
+    def voices(self) -> list[str]:
+        """The voices that stay."""
+        return [] if self.keep is None else list(self.keep) if isinstance(self.keep, list) else [self.keep]
+
+
+@dataclass
+class RenderConfig:
+    """What is made beside each MIDI file."""
+
+    wav: bool = True
+    png: bool = True
+    page: bool = True
+    soundfont: str | None = None
+    fluidsynth: bool = False
+    musicxml: bool = False
+
+
+@dataclass
+class GenerateConfig:
+    """`lstmusic generate`; see conf/generate.yaml."""
+
+    checkpoint: str = "bach"
+    songs: int = 4
+    seed: int = 0
+    temperature: Any = 1.0  # a number, `auto`, or [bar, temperature] pairs
+    greedy: bool = False
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    control: ControlConfig = field(default_factory=ControlConfig)
+    repetition: RepetitionConfig = field(default_factory=RepetitionConfig)
+    length: LengthConfig = field(default_factory=LengthConfig)
+    weights: str = "float32"
+    primer: str | None = None
+    primer_in_output: bool = True
+    infill: InfillConfig = field(default_factory=InfillConfig)
+    render: RenderConfig = field(default_factory=RenderConfig)
+
+    def __post_init__(self) -> None:
+        at_least("songs", self.songs, 1)
+        at_least("seed", self.seed, 0)
+        if self.seed >= SEEDS:
+            raise ConfigError(f"seed={self.seed}: expected at most {SEEDS - 1}")
+        one_of("weights", self.weights, ("float32", "float16", "int8"))
+        points = self.temperature if isinstance(self.temperature, list) else [[0, self.temperature]]
+        if self.temperature != "auto" and not (points and all(is_list_of(float, point, 2) for point in points)):
+            raise ConfigError(
+                f"temperature={self.temperature}: expected a number, auto, or a curve of bars and temperatures, "
+                "[[0,0.8],[8,1.2]]"
+            )

@@ -33,15 +33,17 @@ class Written(NamedTuple):
         return sum(len(song.nats) for song in self.songs) / self.seconds
 
 
-def write(checkpoint: str, songs: int, **how: Any) -> Written:
-    """Write songs: the first 16 of seed 0, then the first 16 of seed 1, and so on: the same on any number of cores.
+def write(checkpoint: str, songs: int, *, seed: int = 0, jobs: int = -1, **how: Any) -> Written:
+    """Write songs: the first 16 of a seed, then the first 16 of the next, and so on: the same on any number of cores.
 
     Args:
         checkpoint: what `music_model.load` opens.
+        seed: the first.
+        jobs: processes; -1: one per core.
         how: arguments of `MusicModel.generate`.
     """
-    parts = [(seed, min(TOGETHER, songs - first)) for seed, first in enumerate(range(0, songs, TOGETHER))]
-    results = sorted(parallel.run(partial(_part, checkpoint, how), parts, ParallelConfig(), jobs=-1), key=itemgetter(0))
+    parts = [(each, min(TOGETHER, songs - first)) for each, first in enumerate(range(0, songs, TOGETHER), seed)]
+    results = sorted(parallel.run(partial(_part, checkpoint, how), parts, ParallelConfig(), jobs), key=itemgetter(0))
     return Written([song for _, part, _ in results for song in part], sum(seconds for *_, seconds in results))
 
 

@@ -1,4 +1,4 @@
-"""`lstmusic evaluate`: nats of held-out music, beside baselines."""
+"""`lstmusic evaluate`: nats of held-out music, beside baselines; songs, beside held-out pieces."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import math
 import time
 from typing import Any
 
-import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from lstmusic import music_model
-from lstmusic.commands import output
+from lstmusic.commands import evaluate_songs, output
 from lstmusic.commands.corpora import corpus_of, own_data
+from lstmusic.commands.evaluate_views import show_nats, show_songs
 from lstmusic.config import Request
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import ConfigError
 from lstmusic.evaluation import baselines as simple
 from lstmusic.evaluation.likelihood import split_nats
 from lstmusic.models.model import Model
+from lstmusic.sampling.settings import SamplingSettings
 from lstmusic.schema import EvaluateConfig
 
 LANES = 64
@@ -26,19 +26,25 @@ WINDOW_STEPS = 128
 
 
 def run(request: Request) -> dict[str, Any]:
-    """Evaluate a model on a split; the report."""
+    """Evaluate a model on a split, and its songs where some are asked for; the report."""
     config: EvaluateConfig = request.config
+    SamplingSettings(config.temperature)  # refused before any work
     console = Console()
     model = music_model.load(config.checkpoint)
     data = config.data or own_data(model)
     folder = output.open_folder(request)
     corpus = corpus_of(model, data, jobs=config.jobs, console=console)
+    if config.songs:
+        evaluate_songs.held_out_pieces(corpus)  # there are some
     started = time.monotonic()
     results = measure(model.model, corpus, config.split)
     results |= {"checkpoint": model.name, "data": data.name, "split": config.split}
     results["verdict"] = simple.verdict(results["nll_per_token"], results["baselines"])
     results["wall_s"] = round(time.monotonic() - started, 3)
-    show(results, console)
+    show_nats(results, console)
+    if config.songs:
+        results["songs"] = evaluate_songs.compare(model, corpus, config, folder, console)
+        show_songs(results["songs"], console)
     return output.write_report(folder, "evaluate", request, results)
 
 
@@ -70,19 +76,3 @@ def measure(model: Model, corpus: Corpus, split: str) -> dict[str, Any]:
         "header_and_ending_nats_per_piece": total.other_nats / len(rows),
         "baselines": simple.baselines(corpus.codec, train, pieces),
     }
-
-
-def show(results: dict[str, Any], console: Console) -> None:
-    """Print the figures as a table."""
-    table = Table(
-        title=f"{results['data']}, {results['split']}: {results['pieces']} pieces, {results['tokens']:,} tokens"
-    )
-    table.add_column("")
-    table.add_column("nats per token", justify="right")
-    table.add_row("this model", f"{results['nll_per_token']:.4f}", style="bold")
-    for name, value in sorted(results["baselines"].items(), key=lambda item: item[1]):
-        table.add_row(name, f"{value:.4f}")
-    console.print(table)
-    per = {name: results[f"nll_per_{name}"] for name in ("note", "onset", "step", "second")}
-    console.print("nats per " + ", ".join(f"{name} {value:.3f}" for name, value in per.items() if np.isfinite(value)))
-    console.print(results["verdict"])

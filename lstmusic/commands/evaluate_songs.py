@@ -1,0 +1,142 @@
+"""Songs beside held-out pieces: their statistics one by one and all at once, and what they share with the training pieces.
+
+Two yardsticks always stand beside a model's songs: those of a Markov chain fitted on the same training pieces, and real
+pieces of the training, which are as much like held-out ones as anything can be.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from lstmusic.benchmarks import song_writing
+from lstmusic.corpus.store import Corpus
+from lstmusic.errors import ConfigError
+from lstmusic.evaluation import statistics
+from lstmusic.evaluation.comparison import compared, two_sample
+from lstmusic.evaluation.markov import MarkovModel
+from lstmusic.evaluation.originality import band
+from lstmusic.evaluation.reference import HELD_OUT, index_of
+from lstmusic.events.codec import Codec
+from lstmusic.listening import densities
+from lstmusic.music_model import MusicModel
+from lstmusic.schema import EvaluateConfig
+from lstmusic.score import Score
+
+PICTURE = "statistics.png"
+SETS = {"held_out": "held-out pieces", "model": "this model", "markov": "Markov chain", "real": "training pieces"}
+OTHERS = ("model", "markov", "real")  # each is compared with the first
+DRAWN = ("held_out", "model", "markov")
+
+
+def held_out_pieces(corpus: Corpus) -> list[int]:
+    """All pieces that the model was not trained on.
+
+    Raises:
+        ConfigError: there are none, or none to train a Markov chain on.
+    """
+    for splits in (HELD_OUT, ("train",)):
+        if not any(corpus.indices(split) for split in splits):
+            raise ConfigError(
+                f"songs: {' and '.join(splits)} hold no piece of this corpus, expected some to compare with"
+            )
+    return [piece for split in HELD_OUT for piece in corpus.indices(split)]
+
+
+def compare(
+    model: MusicModel, corpus: Corpus, config: EvaluateConfig, folder: Path, console: Console
+) -> dict[str, Any]:
+    """Write songs, measure them beside held-out pieces, and draw the picture into the folder; what was found.
+
+    Raises:
+        ConfigError: see `held_out_pieces`.
+        GenerationError: a song had no notes with any of the seeds tried.
+    """
+    started = time.monotonic()
+    sets = gathered(model, corpus, config, console)
+    console.print("measuring them beside held-out pieces")
+    tables = {name: statistics.table(scores) for name, scores in sets.items()}
+    rows = [_statistic(name, {each: table[:, k] for each, table in tables.items()}) for k, name in _numbered()]
+    found = {
+        "seed": config.seed,
+        "temperature": config.temperature,
+        "pieces": {name: len(scores) for name, scores in sets.items()},
+        "statistics": rows,
+        "two_sample": {name: two_sample(tables["held_out"], tables[name])._asdict() for name in OTHERS},
+        "shared_with_training": _shared(model, {name: sets[name] for name in DRAWN}),
+        "picture": _draw(folder, model.name, tables, rows).name,
+        "wall_s": round(time.monotonic() - started, 3),
+    }
+    return _plain(found)
+
+
+def gathered(model: MusicModel, corpus: Corpus, config: EvaluateConfig, console: Console) -> dict[str, list[Score]]:
+    """The music of each of `SETS`."""
+    codec, held_out, train = corpus.codec, held_out_pieces(corpus), corpus.indices("train")
+    count = min(config.songs, len(train))
+    real = [train[k * len(train) // count] for k in range(count)]
+    console.print(f"writing {config.songs} songs, and as many by a Markov chain")
+    chain = MarkovModel(codec, [corpus.ids(piece) for piece in train])
+    generators = [np.random.default_rng((config.seed, number)) for number in range(config.songs)]
+    how: dict[str, Any] = {"seed": config.seed, "temperature": config.temperature, "jobs": config.jobs}
+    checkpoint = str(model.folder.path.resolve()) if model.folder.path else config.checkpoint
+    return {
+        "held_out": _decoded(codec, [corpus.ids(piece) for piece in held_out]),
+        "model": [song.score for song in song_writing.write(checkpoint, config.songs, **how).songs],
+        "markov": _decoded(codec, chain.write(generators)),
+        "real": _decoded(codec, [corpus.ids(piece) for piece in real]),
+    }
+
+
+def _decoded(codec: Codec, pieces: Sequence[np.ndarray]) -> list[Score]:
+    return [codec.decode(ids) for ids in pieces]
+
+
+def _numbered() -> list[tuple[int, str]]:
+    return list(enumerate(statistics.STATISTICS))
+
+
+def _statistic(name: str, values: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """One statistic of the held-out pieces, and of each of the others beside them."""
+    words, unit, _ = statistics.STATISTICS[name]
+    row: dict[str, Any] = {"name": name, "words": words, "unit": unit}
+    for other in OTHERS:
+        found = compared(values["held_out"], values[other])
+        row["held_out"] = {"pieces": found.held_out_pieces, "mean": found.held_out_mean, "sd": found.held_out_sd}
+        row[other] = {key: getattr(found, key) for key in ("pieces", "mean", "sd", "overlap", "kl")}
+    return row
+
+
+def _shared(model: MusicModel, sets: Mapping[str, list[Score]]) -> dict[str, Any] | None:
+    """What the music of each set shares with the training pieces; None where the model has no index of them."""
+    index = index_of(model.folder.path) if model.folder.path else None
+    return None if index is None else {name: band(index.longest(scores))._asdict() for name, scores in sets.items()}
+
+
+def _draw(folder: Path, model: str, tables: Mapping[str, np.ndarray], rows: Sequence[Mapping[str, Any]]) -> Path:
+    panels = [
+        densities.Panel(
+            row["words"],
+            row["unit"],
+            {SETS[name]: tables[name][:, k] for name in DRAWN},
+            {SETS[name]: row[name]["overlap"] for name in DRAWN[1:] if math.isfinite(row[name]["overlap"])},
+        )
+        for k, row in enumerate(rows)
+    ]
+    title = f"{model}: {len(tables['model'])} songs beside {len(tables['held_out'])} held-out pieces"
+    return densities.draw(folder / PICTURE, panels, title=title)
+
+
+def _plain(value: Any) -> Any:
+    """The same as JSON has it: nothing in the place of what is not a number."""
+    if isinstance(value, dict):
+        return {name: _plain(inside) for name, inside in value.items()}
+    if isinstance(value, list):
+        return [_plain(inside) for inside in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,6 +6,7 @@ import importlib
 import json
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -38,12 +39,14 @@ class _Entry(NamedTuple):
     One that measures files has `run(files, on_progress)`, which returns the rows. Any other trains models, or lets them
     write, and has `rows(note, ...)`, a generator that is given its keys by name (unless they are empty) and, where it takes
     `data`, `open_set` and `subsets`; it calls `note` with words about what it does, and its `summary(rows)` is what the
-    screen shows at the end. One with a picture has `draw(rows, folder)`. Each has PACKAGES.
+    screen shows at the end. One with a picture has `draw(rows, folder)`. One of `pieces_of_models` is given `corpus_of`,
+    which opens the corpus that a checkpoint was trained on, split as it was. Each has PACKAGES.
     """
 
     takes: tuple[str, ...]
     of_files: bool = False
     picture: bool = False
+    pieces_of_models: bool = False
 
 
 TABLES = {
@@ -54,6 +57,8 @@ TABLES = {
     "generation": _Entry(("models",)),
     "songs": _Entry(("models", "songs")),
     "controls": _Entry(("models", "songs"), picture=True),
+    "infill": _Entry(("models", "songs"), pieces_of_models=True),
+    "harmonise": _Entry(("models", "songs"), pieces_of_models=True),
 }
 
 
@@ -111,7 +116,18 @@ def _arguments(request: Request, console: Console) -> dict[str, Any]:
     models = config.models.split(",") if config.models else None
     given = {"minutes": config.minutes, "seeds": config.seeds, "models": models, "songs": config.songs}
     arguments: dict[str, Any] = {key: value for key, value in given.items() if key in takes and value is not None}
+    if TABLES[config.table].pieces_of_models:
+        arguments["corpus_of"] = partial(_corpus_of, console)
     return arguments | _sets(request, console) if "data" in takes else arguments
+
+
+def _corpus_of(console: Console, checkpoint: str) -> Corpus:
+    """The corpus that a model was trained on, with its split."""
+    from lstmusic import music_model
+    from lstmusic.commands import corpora
+
+    model = music_model.load(checkpoint)
+    return corpora.corpus_of(model, corpora.own_data(model), jobs=-1, console=console)
 
 
 def _sets(request: Request, console: Console) -> dict[str, Any]:

@@ -36,3 +36,40 @@ def draw():
         return np.where(mask, rng.random(mask.shape), -1).argmax(axis=1)
 
     return one_each
+
+
+@pytest.fixture
+def rewritten():
+    """A function: songs drawn under the mask of what is given, one for each row of weights [B, V], from BOS to EOS.
+
+    On the way it is checked that the mask is legal and never empty, and leaves no choice once nothing is open.
+    """
+
+    def write(codec, given, rng, weights) -> list[np.ndarray]:
+        grammar, written = codec.grammar, []
+        state = grammar.trajectory(np.r_[given.prefix, given.prefix[:1]])[-1:].repeat(len(weights))
+        was_open = np.ones(len(weights), bool)
+        while not (done := grammar.finished(state)).all():
+            mask, is_open = given.mask(state), given.open(state)
+            assert mask.any(axis=1).all(), "dead end"
+            assert not (mask & ~grammar.allowed(state)).any()
+            assert not (is_open & ~was_open).any(), "open again"
+            assert (mask[~is_open].sum(axis=1) == 1).all(), "a choice where nothing is free"
+            was_open = is_open
+            drawn = np.where(mask, np.log(weights) + rng.gumbel(size=mask.shape), -np.inf).argmax(axis=1)
+            written.append(np.where(done, -1, drawn))
+            grammar.advance(state, drawn)
+        return [np.r_[given.prefix, ids[ids >= 0]] for ids in np.stack(written, axis=1)]
+
+    return write
+
+
+@pytest.fixture
+def accepts():
+    """A function: whether the mask of what is given lets a whole piece through from its first id to its last."""
+
+    def check(codec, given, ids) -> bool:
+        state, music = codec.grammar.trajectory(ids), np.asarray(ids, np.int64)[codec.group_size :]
+        return bool(np.take_along_axis(given.mask(state[codec.group_size :]), music[:, None], axis=1).all())
+
+    return check

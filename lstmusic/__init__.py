@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     from lstmusic.music_model import load as load
     from lstmusic.sampling.controls import Controls as Controls
     from lstmusic.sampling.settings import Repetition as Repetition
+    from lstmusic.sampling.snapshot import Snapshot as Snapshot
     from lstmusic.score import Score as Score
     from lstmusic.writing import Song as Song
 
-__all__ = ["Controls", "MusicModel", "Repetition", "Score", "Song", "__version__", "load"]
+__all__ = ["Controls", "MusicModel", "Repetition", "Score", "Snapshot", "Song", "__version__", "load"]
 HOMES = {
     **dict.fromkeys(("MusicModel", "load"), "lstmusic.music_model"),
     "Controls": "lstmusic.sampling.controls",
     "Repetition": "lstmusic.sampling.settings",
     "Score": "lstmusic.score",
+    "Snapshot": "lstmusic.sampling.snapshot",
     "Song": "lstmusic.writing",
 }
 

@@ -18,8 +18,10 @@ from lstmusic.provenance import Plan
 from lstmusic.sampling import calibration
 from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.settings import Curve, Length, Repetition, SamplingSettings, curve_of
+from lstmusic.sampling.snapshot import Snapshot
 from lstmusic.schema import suggestion
 from lstmusic.score import Score
+from lstmusic.stopping import stopped
 from lstmusic.training import checkpoint
 from lstmusic.training.checkpoint import ModelFolder
 from lstmusic.writing import Song, Writer
@@ -72,6 +74,7 @@ class MusicModel:
         primer: Score | None = None,
         primer_in_output: bool = True,
         infill: Infill | None = None,
+        start: Snapshot | None = None,
         weights: str = "float32",
     ) -> list[Song]:
         """Write songs. Song i of a seed does not depend on how many are asked for.
@@ -88,6 +91,7 @@ class MusicModel:
             primer_in_output: whether the songs contain the primer, or only what follows it.
             infill: a piece of which some is written anew: each song is that piece. Lengths, primers and repetition are not
                 for it. See `infilling.Infill`.
+            start: where every song goes on from, instead of from a primer; lengths are of what comes after. See `snapshot`.
             weights: how they are held while writing: `float32`, or faster and rounded `float16` or `int8`.
 
         Raises:
@@ -114,9 +118,11 @@ class MusicModel:
             primer=None if primer is None else self.codec.encode(primer, losses)[: -self.codec.group_size],
             primer_in_output=primer_in_output,
             infill=None if infill is None else infill.task(self.codec, losses),
+            start=start,
         )
         if infill is not None and (plan.length.given or primer is not None or plan.repetition.least):
             raise ConfigError("infill: came with a length, a primer or repetition.least, expected the piece alone")
+        self._check_start(plan, "start")
         if automatic:
             plan = replace(plan, sampling=replace(sampling, temperature=self.calibrated_temperature(sampling)))
         written = self.writer.accepted(plan, songs)
@@ -143,8 +149,35 @@ class MusicModel:
                 raise ConfigError(
                     f"provenance: the primer's ids are not legal ({error}), expected those of a song"
                 ) from error
+        self._check_start(plan, "provenance: its start")
         (song,) = self.writer.write(plan, {facts["song"] - 1: facts["attempt"]}).values()
         return song
+
+    def snapshot(self, music: Score | Song, bars: int | None = None, name: str = "") -> Snapshot:
+        """Where a piece stands after so many bars: `generate(start=…)` goes on from there.
+
+        Args:
+            music: any piece, which the model hears; or a song of this model: then its state is the one that it had, and the
+                song of the same seed, number and settings goes on as it did.
+            bars: an upbeat before them does not count; None: all, before the ending.
+            name: what it is to be called.
+
+        Raises:
+            ConfigError: there are not so many bars, or the song is of another model.
+            ReadError: the piece has no notes that the encoding can carry.
+        """
+        return stopped(self.folder, self.name, music, bars, name)
+
+    def _check_start(self, plan: Plan, name: str) -> None:
+        """Raise ConfigError where songs of this model cannot go on from where a plan says."""
+        if plan.start is None:
+            return
+        if plan.primer is not None or plan.infill is not None:
+            raise ConfigError(f"{name}: came with a primer or a piece to be rewritten, expected one of them")
+        try:
+            plan.start.check(self.model, self.codec.grammar, self.folder.sha256)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from error
 
     @property
     def held_out_nats(self) -> float | None:

@@ -26,6 +26,7 @@ from lstmusic.infilling import Task
 from lstmusic.packing import pack, unpack
 from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.settings import Length, Repetition, SamplingSettings
+from lstmusic.sampling.snapshot import Snapshot
 from lstmusic.schema.generate import SEEDS
 from lstmusic.score import Score
 
@@ -42,7 +43,7 @@ OWN_KINDS: dict[str, type] = {
     **dict.fromkeys(("machine", *SECTIONS), dict),
     "primer_in_output": bool,
 }
-OPTIONAL = ("infill",)  # only where it was asked for, as songs of earlier versions have it not
+OPTIONAL = ("infill", "start")  # only where it was asked for, as songs of earlier versions have it not
 LOWEST = {"seed": 0, "song": 1, "attempt": 0}
 BEGINNING = '{"lstmusic"'  # of the text event
 WANTED = "expected a MIDI file that lstmusic generate wrote"
@@ -57,8 +58,9 @@ class Plan:
         sampling, length, control, repetition: see their classes.
         weights: how the stepper holds the weights.
         primer: ids that the songs begin with, without an ending, int64 [N]; None: none.
-        primer_in_output: whether the songs contain them.
+        primer_in_output: whether the songs contain them, or what `start` has heard.
         infill: the piece that is written anew in part; None: the songs are new.
+        start: where the songs go on from instead of from a primer; None: they begin.
     """
 
     seed: int = 0
@@ -70,6 +72,7 @@ class Plan:
     primer: np.ndarray | None = None
     primer_in_output: bool = True
     infill: Task | None = None
+    start: Snapshot | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < SEEDS:
@@ -86,7 +89,13 @@ class Plan:
             "primer": primer,
             "primer_in_output": self.primer_in_output,
             **({} if self.infill is None else {"infill": self.infill.facts()}),
+            **({} if self.start is None else {"start": self.start.to_json()}),
         }
+
+    @property
+    def prefix(self) -> np.ndarray | None:
+        """The ids that the songs begin with, int64 [N]; None: none but BOS."""
+        return self.primer if self.start is None else self.start.ids
 
     @staticmethod
     def of(facts: Mapping[str, Any]) -> Plan:
@@ -105,6 +114,7 @@ class Plan:
                 primer=primer,
                 primer_in_output=facts["primer_in_output"],
                 infill=Task.of(facts["infill"]) if "infill" in facts else None,
+                start=Snapshot.of_json(facts["start"]) if "start" in facts else None,
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"provenance: {error!r:.80}, expected all settings of a song") from error

@@ -31,6 +31,8 @@ def changed_settings(facts: Mapping[str, Any]) -> dict[str, Any]:
         changed["control.range"] = changed["control.range"][ALL_VOICES]
     if facts["primer"]:
         changed["primer"] = f"sha256 {facts['primer']['sha256'][:12]}…"
+    if start := facts.get("start"):
+        changed["state.load"] = start["name"] or f"sha256 {start['state']['sha256'][:12]}…"
     if infill := facts.get("infill"):
         changed["infill.piece"] = f"sha256 {infill['piece']['sha256'][:12]}…"
         changed |= {f"infill.{key}": infill[key] for key in ("bars", "keep", "particles") if infill[key]}

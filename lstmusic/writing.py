@@ -51,6 +51,22 @@ def without_new_notes(song: Song) -> str | None:
     return None if song.report["new_notes"] > 0 else "came out without new notes"
 
 
+def drawn_before(plan: Plan, song: int, attempt: int) -> int:
+    """How many numbers a song's generator had given before it: of the very song that its snapshot was taken in, as many."""
+    origin = None if plan.start is None else plan.start.origin
+    its_own = origin is not None and (origin.seed, origin.song, origin.attempt) == (plan.seed, song, attempt)
+    return origin.drawn if origin is not None and its_own else 0
+
+
+def generator_of(plan: Plan, song: int, attempt: int) -> np.random.Generator:
+    """What draws a song, by its number, from 1."""
+    generator = np.random.default_rng((plan.seed, song - 1, attempt))
+    bits = generator.bit_generator
+    if isinstance(bits, np.random.PCG64):  # as NumPy's default is
+        bits.advance(drawn_before(plan, song, attempt))
+    return generator
+
+
 class Writer:
     """Writes the songs of a plan with one model.
 
@@ -100,7 +116,7 @@ class Writer:
             return self._infill(plan, plan.infill, attempts)
         first = min(attempts) // BLOCK * BLOCK
         generators = [
-            np.random.default_rng((plan.seed, i, attempts[i])) if i in attempts else None
+            generator_of(plan, i + 1, attempts[i]) if i in attempts else None
             for i in range(first, max(attempts) + 1)
         ]
         written = sample(
@@ -110,6 +126,7 @@ class Writer:
             settings=plan.sampling,
             length=plan.length,
             primer=plan.primer,
+            start=plan.start,
             controls=plan.control,
             repetition=plan.repetition,
             weights=plan.weights,
@@ -124,15 +141,21 @@ class Writer:
         """Bars of music in legal ids, by the encoding's own meter."""
         return 0.0 if ids is None else self.codec.grammar.length(self.codec.grammar.trajectory(ids)[-1:])[0].item()
 
+    def _begin_tick(self, plan: Plan, whole: Score) -> int:
+        """Where in a song new music begins; notes of a primer may be held beyond the moment at which a snapshot stands."""
+        if plan.start is not None:
+            return int(whole.ticks(plan.start.seconds(self.codec.grammar)))
+        return 0 if plan.primer is None else self.codec.decode(plan.primer).end_tick
+
     def _song(self, sampled: Sampled, plan: Plan, common: dict[str, Any], number: int, attempt: int) -> Song:
         whole = self.codec.decode(sampled.ids)
-        primer_ticks = 0 if plan.primer is None else self.codec.decode(plan.primer).end_tick
-        new = whole if plan.primer is None else whole.after(primer_ticks)
+        primer_ticks = self._begin_tick(plan, whole)
+        new = whole if plan.prefix is None else whole.after(primer_ticks)
         score = whole if plan.primer_in_output else new
         facts = of_song(common, number, attempt, score)
         score = replace(score, texts=((0, json.dumps(facts)), *score.texts))
         report = self._report(sampled, facts, score, len(new.notes))
-        new_bars = self._bars(sampled.ids) - self._bars(plan.primer)
+        new_bars = self._bars(sampled.ids) - self._bars(plan.prefix)
         report["closed_at_limit"] = not plan.length.given and new_bars >= MAX_BARS
         start_tick = 0 if plan.primer_in_output else primer_ticks
         told = surprise(self.codec, sampled.ids, sampled.nats, whole, start_tick)

@@ -42,7 +42,24 @@ class Infill:
             raise ConfigError(f"infill.particles={self.particles}: expected 1 to {MOST_PARTICLES}")
         if self.bars is None and not self.keep:
             raise ConfigError("infill: nothing of the piece would stay, expected infill.bars or infill.keep")
-        _span(self.piece, self.bars)
+        _ = self.span
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The ticks of the piece at which the first of the bars begins and the last one ends.
+
+        Raises:
+            ConfigError: the piece has no such bars.
+        """
+        lines, first = self.piece.bar_ticks(), first_bar(self.piece)
+        if self.bars is None:
+            return 0, int(lines[-1])
+        last = first + len(lines) - 2
+        if not first <= self.bars[0] <= self.bars[1] <= last:
+            raise ConfigError(
+                f"infill.bars={[*self.bars]}: expected the first and the last of bars {first} to {last} of the piece"
+            )
+        return int(lines[self.bars[0] - first]), int(lines[self.bars[1] - first + 1])
 
     def task(self, codec: Codec, losses: Counter) -> Task:
         """What a model of this encoding is told.
@@ -57,7 +74,7 @@ class Infill:
         ids = codec.encode(self.piece, losses).astype(np.int64)
         music = codec.decode(ids)
         alignment = Alignment.found(self.piece, music, codec.in_seconds)
-        start, end = _span(self.piece, self.bars)
+        start, end = self.span
         to_end = end >= self.piece.end_tick
         gap = Gap((start, end), (alignment.to_music(start), music.end_tick if to_end else alignment.to_music(end)))
         task = Task(self.piece, ids, gap, alignment.origin, self.bars, tuple(self.keep), self.particles)
@@ -66,23 +83,6 @@ class Infill:
             raise ConfigError(f"infill.bars={asked}: expected bars in which there is music that this model knows")
         task.given(codec)
         return task
-
-
-def _span(piece: Score, bars: tuple[int, int] | None) -> tuple[int, int]:
-    """The ticks of a piece at which the first bar begins and the last one ends.
-
-    Raises:
-        ConfigError: the piece has no such bars.
-    """
-    lines, first = piece.bar_ticks(), first_bar(piece)
-    if bars is None:
-        return 0, int(lines[-1])
-    last = first + len(lines) - 2
-    if not first <= bars[0] <= bars[1] <= last:
-        raise ConfigError(
-            f"infill.bars={[*bars]}: expected the first and the last of bars {first} to {last} of the piece"
-        )
-    return int(lines[bars[0] - first]), int(lines[bars[1] - first + 1])
 
 
 @dataclass(frozen=True)

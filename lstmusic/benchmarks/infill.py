@@ -1,0 +1,138 @@
+"""table=infill: four bars of held-out pieces written anew, blindly and by more and more particles, beside the original.
+
+What is counted are nats per token under the model, of the four bars and of the two bars (of a song in seconds: 2 s each)
+that follow and stay: these tell how well what was written leads on to them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstmusic.benchmarks import held_out
+from lstmusic.benchmarks.held_out import HeldOut
+from lstmusic.benchmarks.song_writing import opened
+from lstmusic.corpus.store import Corpus
+from lstmusic.evaluation.likelihood import piece_nats
+from lstmusic.evaluation.surprise import id_ticks
+from lstmusic.infilling import Infill
+from lstmusic.music_model import MusicModel
+from lstmusic.score import Score
+from lstmusic.score.splice import inside
+
+PACKAGES = ("lstmusic", "torch", "numpy")
+MODELS = ("bach",)
+PIECES = 50
+BARS = (5, 8)
+BARS_AFTER = 2
+PARTICLES = (1, 16, 64, 256)  # 1: blindly
+
+
+class Result(NamedTuple):
+    """What one piece gave.
+
+    Attributes:
+        gap, after: nats per token of the gap and of what follows it.
+        same: whether every note that sounds outside the gap is the piece's own, to the tick.
+        effective: the effective number of particles at the end.
+        seconds: that it took to write.
+    """
+
+    gap: float
+    after: float
+    same: bool
+    effective: float
+    seconds: float
+
+
+def rows(
+    *,
+    note: Callable[[str], None] = lambda words: None,
+    corpus_of: Callable[[str], Corpus],
+    models: list[str] | tuple[str, ...] = MODELS,
+    songs: int = PIECES,
+    particles: tuple[int, ...] = PARTICLES,
+) -> Iterator[dict[str, Any]]:
+    """Rewrite bars 5 to 8 of held-out pieces.
+
+    Args:
+        note: told what is being done.
+        corpus_of: opens the corpus of a checkpoint.
+        models: checkpoints.
+        songs: how many pieces of each.
+        particles: how many ways are written side by side.
+
+    Yields:
+        A row for the originals of each model, and for each number of particles; see `_row`.
+    """
+    for model in models:
+        pieces = held_out.pieces(corpus_of(model), songs, _is_long)
+        kind = {"model": model, "encoding": opened(model).codec.name}
+        note(f"{model}: the original")
+        original = held_out.each(partial(_original, model), pieces)
+        yield kind | {"written": "the original"} | _row(original, original)
+        for count in particles:
+            note(f"{model}: {count} particles")
+            words = "blindly" if count == 1 else f"{count} particles"
+            yield kind | {"written": words} | _row(held_out.each(partial(_rewritten, model, count), pieces), original)
+
+
+def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows as they are."""
+    return rows
+
+
+def _row(results: list[Result], original: list[Result]) -> dict[str, Any]:
+    """Means over pieces: `gap_nats` and `after_nats` per token, `more_after` than the original with its standard error;
+    `changed`, pieces of which something changed that stays; `effective_particles`, `seconds` for each."""
+    gap, after, same, effective, seconds = (np.array(column, float) for column in zip(*results, strict=True))
+    more = after - np.array([result.after for result in original])
+    return {
+        "pieces": len(results),
+        "gap_nats": float(np.nanmean(gap)),
+        "after_nats": float(np.nanmean(after)),
+        "more_after": f"{np.nanmean(more):+.3f} ± {np.nanstd(more) / np.sqrt(len(more)):.3f}",
+        "changed": int((same == 0).sum()),
+        "effective_particles": float(effective.mean()),
+        "seconds": float(seconds.mean()),
+    }
+
+
+def _is_long(score: Score) -> bool:
+    """Whether there is music before the gap, and after it."""
+    return len(score.bar_ticks()) > BARS[1] + BARS_AFTER + 2
+
+
+def _original(checkpoint: str, piece: HeldOut) -> Result:
+    model = opened(checkpoint)
+    infill = Infill(model.codec.decode(piece.ids), BARS)
+    return Result(*_nats(model, infill, piece.ids), True, 0.0, 0.0)
+
+
+def _rewritten(checkpoint: str, particles: int, piece: HeldOut) -> Result:
+    model = opened(checkpoint)
+    infill = Infill(model.codec.decode(piece.ids), BARS, particles=particles)
+    started = time.perf_counter()
+    (song,) = model.generate(1, seed=piece.number, infill=infill)
+    seconds = time.perf_counter() - started
+    start, end = infill.span
+    kept, now = (score.notes[~inside(score.notes, (start, end))] for score in (infill.piece, song.score))
+    same = np.array_equal(kept, now) and song.legal
+    return Result(*_nats(model, infill, song.ids), same, song.report["infill"]["effective_particles"], seconds)
+
+
+def _nats(model: MusicModel, infill: Infill, ids: np.ndarray) -> tuple[float, float]:
+    """Nats per token of the gap, and of what follows."""
+    start, end = infill.span
+    lines = infill.piece.bar_ticks()
+    after = int(lines[np.searchsorted(lines, end) + BARS_AFTER])
+    group = model.codec.group_size
+    nats = piece_nats(model.model, model.codec, ids)
+    ticks = id_ticks(model.codec, ids, model.codec.decode(ids))[group:]
+    scored = model.codec.scored(ids)[group:]
+    gap, later = (float(nats[scored & (ticks >= a) & (ticks < b)].mean()) for a, b in ((start, end), (end, after)))
+    return gap, later

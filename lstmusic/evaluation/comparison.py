@@ -70,7 +70,8 @@ def compared(held_out: np.ndarray, others: np.ndarray) -> Comparison:
     if len(held_out) > 1 and len(others):
         intra = np.abs(held_out[:, None] - held_out)[np.triu_indices(len(held_out), 1)]
         inter = np.abs(held_out[:, None] - others).ravel()
-        p, q = _shares(intra, inter)
+        rounding = ALIKE * max(np.abs(held_out).max(), np.abs(others).max())
+        p, q = _shares(*(np.where(distances > rounding, distances, 0) for distances in (intra, inter)))
         overlap = float(np.minimum(p, q).sum())
         kl = max(float((p * np.log(np.maximum(p, FLOOR) / np.maximum(q, FLOOR))).sum()), 0.0)
     return Comparison(len(held_out), len(others), *_mean_sd(held_out), *_mean_sd(others), overlap, kl)

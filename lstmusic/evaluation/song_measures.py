@@ -130,7 +130,7 @@ def repeated_bars(score: Score) -> float:
     """The share of bars that are like an earlier bar (`like_bars`); bars in which nothing begins do not count."""
     like = like_bars(score)
     begins = like.diagonal()
-    return float(np.tril(like, -1).any(1)[begins].mean()) if begins.any() else 0.0
+    return float(np.tril(like, -1)[begins].any(1).mean()) if begins.any() else 0.0
 
 
 def longest_repetition(score: Score) -> float:
@@ -164,7 +164,7 @@ def like_bars(score: Score) -> np.ndarray:
     )  # by each bar; products of floats are fast, and of ones exact
     held[bar, index] = 1
     size, common = held.sum(1), held @ held.T
-    return (common >= ALIKE * np.maximum(size[:, None], size)) & (common > 0)
+    return np.logical_and(common >= ALIKE * np.maximum(size[:, None], size), common > 0)
 
 
 def _longest_run(true: np.ndarray) -> int:

@@ -23,9 +23,9 @@ PER_BEATS = 100
 def parallel_fifths(score: Score) -> float:
     """Parallel fifths per 100 beats: two voices that move at one moment, up or down together, from a fifth to a fifth.
 
-    A twelfth is a fifth too. Voices that repeat or hold their note, or leap an octave, do not move to another pitch class and
-    do not count; nor do those that rest before or after, or move in contrary motion; nor fifths on two successive beats
-    between which a voice moves. A diminished sixth sounds like a fifth and is taken for one. Fitsioris and Conklin (2008),
+    A twelfth is a fifth too. Voices that hold or repeat their note, or leap an octave, stay on their pitch class and do not
+    count; nor do those that rest before or after, or move in contrary motion; nor fifths on two successive beats between
+    which a voice moves. A diminished sixth sounds like a fifth and is taken for one. Fitsioris and Conklin (2008),
     "Parallel successions of perfect fifths in the Bach chorales", look for the same pattern.
 
     Returns:

@@ -154,6 +154,29 @@ def test_repeated_bars(tune, score_of, silence):
     assert measures.repeated_bars(silence) == 0
 
 
+def test_like_bars(tune, score_of, silence):
+    one, two = (60, 62, 64, 65), (67, 65, 64, 62)
+    same = [[True, False, True], [False, True, False], [True, False, True]]
+    assert measures.like_bars(tune(*one, *two, *one)).tolist() == same
+    assert measures.like_bars(score_of([(0, 480, 60, 80, 0), (2 * BAR, 480, 60, 80, 0)])).tolist() == [
+        [True, False, True],
+        [False, False, False],
+        [True, False, True],
+    ]
+    assert not measures.like_bars(silence).any()
+
+
+def test_longest_repetition(tune, silence):
+    a, b, c, d = ((60 + 12 * k, 62, 64, 65 + k) for k in range(4))
+    assert measures.longest_repetition(tune(*a, *b, *c, *d)) == 0
+    assert measures.longest_repetition(tune(*a, *b, *c, *d, *b)) == 1
+    assert measures.longest_repetition(tune(*a, *b, *c, *d, *a, *b, *c)) == 3
+    assert measures.longest_repetition(tune(*a, *b, *c, *a, *b, *d, *c)) == 2  # c is elsewhere
+    assert measures.longest_repetition(tune(*a * 5)) == 2  # a passage does not overlap its repetition
+    assert measures.longest_repetition(tune(*a)) == 0
+    assert measures.longest_repetition(silence) == 0
+
+
 def test_most_rounds(tune, silence):
     one, two = (60, 62, 64, 65), (67, 65, 64, 62)
     assert measures.most_rounds(tune(*one)) == 1

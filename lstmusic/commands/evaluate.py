@@ -35,7 +35,7 @@ def run(request: Request) -> dict[str, Any]:
     folder = output.open_folder(request)
     corpus = corpus_of(model, data, jobs=config.jobs, console=console)
     if config.songs:
-        evaluate_songs.held_out_pieces(corpus)  # there are some
+        evaluate_songs.check(corpus, config.songs)
     started = time.monotonic()
     results = measure(model.model, corpus, config.split)
     results |= {"checkpoint": model.name, "data": data.name, "split": config.split}

@@ -35,18 +35,12 @@ OTHERS = ("model", "markov", "real")  # each is compared with the first
 DRAWN = ("held_out", "model", "markov")
 
 
-def held_out_pieces(corpus: Corpus) -> list[int]:
-    """All pieces that the model was not trained on.
-
-    Raises:
-        ConfigError: there are none, or none to train a Markov chain on.
-    """
+def check(corpus: Corpus, songs: int) -> None:
+    """Raise ConfigError where there is nothing to compare so many songs with."""
     for splits in (HELD_OUT, ("train",)):
-        if not any(corpus.indices(split) for split in splits):
-            raise ConfigError(
-                f"songs: {' and '.join(splits)} hold no piece of this corpus, expected some to compare with"
-            )
-    return [piece for split in HELD_OUT for piece in corpus.indices(split)]
+        if not _pieces(corpus, splits):
+            where = f"no piece of this corpus is in {' or '.join(splits)}"
+            raise ConfigError(f"songs={songs}: {where}, expected some to compare with")
 
 
 def compare(
@@ -55,7 +49,6 @@ def compare(
     """Write songs, measure them beside held-out pieces, and draw the picture into the folder; what was found.
 
     Raises:
-        ConfigError: see `held_out_pieces`.
         GenerationError: a song had no notes with any of the seeds tried.
     """
     started = time.monotonic()
@@ -78,7 +71,7 @@ def compare(
 
 def gathered(model: MusicModel, corpus: Corpus, config: EvaluateConfig, console: Console) -> dict[str, list[Score]]:
     """The music of each of `SETS`."""
-    codec, held_out, train = corpus.codec, held_out_pieces(corpus), corpus.indices("train")
+    codec, held_out, train = corpus.codec, _pieces(corpus, HELD_OUT), corpus.indices("train")
     count = min(config.songs, len(train))
     real = [train[k * len(train) // count] for k in range(count)]
     console.print(f"writing {config.songs} songs, and as many by a Markov chain")
@@ -92,6 +85,10 @@ def gathered(model: MusicModel, corpus: Corpus, config: EvaluateConfig, console:
         "markov": _decoded(codec, chain.write(generators)),
         "real": _decoded(codec, [corpus.ids(piece) for piece in real]),
     }
+
+
+def _pieces(corpus: Corpus, splits: Sequence[str]) -> list[int]:
+    return [piece for split in splits for piece in corpus.indices(split)]
 
 
 def _decoded(codec: Codec, pieces: Sequence[np.ndarray]) -> list[Score]:

@@ -115,7 +115,8 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     grid, most = np.linspace(max(left - margin, low), min(right + margin, high), GRID), 0.0
     for number, (name, values) in enumerate(groups.items()):
         style = STYLES[number % len(STYLES)]
-        axes.plot(values.mean(), 0, "^", color=style["color"], ms=7, mec="white", mew=0.7, clip_on=False, zorder=5)
+        if left - margin <= values.mean() <= right + margin:
+            axes.plot(values.mean(), 0, "^", color=style["color"], ms=7, mec="white", mew=0.7, clip_on=False, zorder=5)
         if high == low:
             axes.axvline(low, label=name, **style)
             continue

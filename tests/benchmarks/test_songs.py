@@ -34,6 +34,14 @@ def test_songs_are_the_first_16_of_each_seed(tiny_checkpoint, one_process):
     assert written.ids_per_second == pytest.approx(ids / written.seconds)
 
 
+def test_songs_of_a_later_seed(tiny_checkpoint, one_process, monkeypatch):
+    monkeypatch.setattr(song_writing, "TOGETHER", 1)
+    checkpoint = tiny_checkpoint("chorale")
+    written = song_writing.write(checkpoint, 2, seed=7, **BRIEF)
+    model = load(checkpoint)
+    assert same(written.songs, model.generate(1, seed=7, **BRIEF) + model.generate(1, seed=8, **BRIEF))
+
+
 def test_results_in_any_order_are_put_in_order(tiny_checkpoint, monkeypatch):
     monkeypatch.setattr(song_writing, "TOGETHER", 1)
     monkeypatch.setattr(parallel, "run", lambda function, items, *where, **jobs: map(function, items[::-1]))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from lstmusic import selection
 from lstmusic.corpus.lanes import Arrays, piece_arrays
 from lstmusic.errors import CheckpointError, ConfigError, IllegalSequenceError
 from lstmusic.evaluation.likelihood import piece_nats, to_window
+from lstmusic.evaluation.originality import Index
+from lstmusic.evaluation.reference import Reference, index_of, reference_of
 from lstmusic.infilling import Infill
 from lstmusic.provenance import Plan
 from lstmusic.sampling import calibration
@@ -21,6 +25,7 @@ from lstmusic.sampling.settings import Curve, Length, Repetition, SamplingSettin
 from lstmusic.sampling.snapshot import Snapshot
 from lstmusic.schema import suggestion
 from lstmusic.score import Score
+from lstmusic.selection import Choice
 from lstmusic.stopping import stopped
 from lstmusic.training import checkpoint
 from lstmusic.training.checkpoint import ModelFolder
@@ -76,6 +81,8 @@ class MusicModel:
         infill: Infill | None = None,
         start: Snapshot | None = None,
         weights: str = "float32",
+        max_shared_bars: float | None = None,
+        candidates: int | None = None,
     ) -> list[Song]:
         """Write songs. Song i of a seed does not depend on how many are asked for.
 
@@ -93,14 +100,22 @@ class MusicModel:
                 for it. See `infilling.Infill`.
             start: where every song goes on from, instead of from a primer; lengths are of what comes after. See `snapshot`.
             weights: how they are held while writing: `float32`, or faster and rounded `float16` or `int8`.
+            max_shared_bars: a song that has more bars in common with a training piece is written again.
+            candidates: write so many songs, and keep those that `choose` does.
 
         Raises:
             ConfigError: a setting is out of its range, or the model or its encoding has not what it needs.
             ReadError: the primer has no notes that the encoding can carry.
-            GenerationError: a song had no notes with any of the seeds tried.
+            GenerationError: a song had no notes, or shared too much, with any of the seeds tried.
         """
         if songs < 1:
             raise ConfigError(f"songs={songs}: expected 1 or more")
+        if candidates is not None and candidates < songs:
+            raise ConfigError(f"candidates={candidates}: expected at least songs={songs}, of which they are chosen")
+        if max_shared_bars is not None:
+            self._known("originality.max_bars", max_shared_bars, self.index)
+        if candidates is not None:
+            self._known("candidates", candidates, self.index, self.reference)
         automatic = isinstance(temperature, str) and temperature == "auto"
         sampling = SamplingSettings(
             1.0 if automatic else curve_of(temperature),
@@ -125,10 +140,52 @@ class MusicModel:
         self._check_start(plan, "start")
         if automatic:
             plan = replace(plan, sampling=replace(sampling, temperature=self.calibrated_temperature(sampling)))
-        written = self.writer.accepted(plan, songs)
+        written = self._written(plan, candidates or songs, max_shared_bars)
         for song in written:
             song.report["primer_changes"] = dict(+losses)
-        return written
+        return self.choose(written, songs).kept if candidates is not None else written
+
+    def _written(self, plan: Plan, songs: int, max_shared_bars: float | None) -> list[Song]:
+        """Songs of a plan, with what they share with training pieces, where the model's folder knows these."""
+        if self.index is None:
+            return self.writer.accepted(plan, songs)
+        if max_shared_bars is None:
+            written = self.writer.accepted(plan, songs)
+            selection.tell_originality(written, self.index, self.reference)
+            return written
+        refusal = selection.refusal(self.index, self.reference, max_shared_bars)
+        return self.writer.accepted(plan, songs, refusal, selection.ATTEMPTS)
+
+    def choose(self, songs: list[Song], keep: int) -> Choice:
+        """The songs that together are most like held-out music and like nothing else too much; see `evaluation.choosing`.
+
+        Args:
+            songs: all that `generate` wrote, in its order.
+
+        Raises:
+            ConfigError: the model's folder does not tell of held-out and training pieces.
+        """
+        index, reference = self._known("candidates", len(songs), self.index, self.reference)
+        return selection.best(songs, keep, index, reference)
+
+    def _known(self, key: str, value: float, *files: Any) -> tuple[Any, ...]:
+        """What lies beside the model about other pieces; ConfigError where it does not, but a key needs it."""
+        if any(file is None for file in files):
+            raise ConfigError(
+                f"{key}={value:g}: {self.name or 'the model'} does not tell of its training and held-out pieces; "
+                f"expected one that does: lstmusic evaluate checkpoint={self.name} adds that"
+            )
+        return files
+
+    @cached_property
+    def index(self) -> Index | None:
+        """The notes of its training pieces; None where its folder does not tell them."""
+        return index_of(self.folder.path)
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """What its held-out pieces are like; None where its folder does not tell that."""
+        return reference_of(self.folder.path)
 
     def regenerate(self, facts: dict[str, Any], written: Score) -> Song:
         """The song whose provenance this is (`provenance.facts_of`), written again.

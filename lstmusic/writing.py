@@ -36,6 +36,7 @@ class Song:
             out as it was asked for; primer_changes, what a primer lost.
         surprise: nats of each note and bar of the score, under the model at temperature 1.
         nats: of each id that was drawn, float64 [new_ids], the last ones of `ids`.
+        new: which notes of the score are, bool [notes]; None: all.
     """
 
     score: Score
@@ -44,6 +45,7 @@ class Song:
     report: dict[str, Any] = field(default_factory=dict)
     surprise: Surprise | None = None
     nats: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    new: np.ndarray | None = None
 
 
 def without_new_notes(song: Song) -> str | None:
@@ -116,8 +118,7 @@ class Writer:
             return self._infill(plan, plan.infill, attempts)
         first = min(attempts) // BLOCK * BLOCK
         generators = [
-            generator_of(plan, i + 1, attempts[i]) if i in attempts else None
-            for i in range(first, max(attempts) + 1)
+            generator_of(plan, i + 1, attempts[i]) if i in attempts else None for i in range(first, max(attempts) + 1)
         ]
         written = sample(
             self.model,
@@ -159,7 +160,9 @@ class Writer:
         report["closed_at_limit"] = not plan.length.given and new_bars >= MAX_BARS
         start_tick = 0 if plan.primer_in_output else primer_ticks
         told = surprise(self.codec, sampled.ids, sampled.nats, whole, start_tick)
-        return Song(score, sampled.ids, report["illegal"] == 0, report, told, sampled.nats)
+        given = plan.prefix is not None and plan.primer_in_output
+        is_new = score.notes["onset_tick"] >= primer_ticks if given else None
+        return Song(score, sampled.ids, report["illegal"] == 0, report, told, sampled.nats, is_new)
 
     def _report(
         self, sampled: Sampled, facts: dict[str, Any], score: Score, new_notes: int, new: np.ndarray | None = None
@@ -222,4 +225,5 @@ class Writer:
             "removed_notes": result.removed,
             "trimmed_notes": result.trimmed,
         }
-        return Song(score, infilled.ids, report["illegal"] == 0, report, None, infilled.nats)
+        is_new = ~np.isin(score.notes, task.piece.notes)
+        return Song(score, infilled.ids, report["illegal"] == 0, report, None, infilled.nats, is_new)

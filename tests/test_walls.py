@@ -15,7 +15,9 @@ RANKS = {
     **dict.fromkeys(("events", "listening"), 3),
     **dict.fromkeys(("corpus", "sampling"), 4),
     **dict.fromkeys(("training", "evaluation"), 5),
-    **dict.fromkeys(("provenance", "reproduction", "infilling", "stopping", "writing", "music_model", "benchmarks"), 6),
+    **dict.fromkeys(
+        ("provenance", "reproduction", "infilling", "stopping", "writing", "selection", "music_model", "benchmarks"), 6
+    ),
     **dict.fromkeys(("commands", "apps"), 7),
     "cli": 8,
 }

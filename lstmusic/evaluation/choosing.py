@@ -2,16 +2,17 @@
 
 Two sets of pieces are alike when their pieces lie as far from those of the other set as from their own: the energy distance
 2 E|X - Y| - E|X - X'| - E|Y - Y'| is then 0, and otherwise above (Székely and Rizzo 2013, "Energy statistics: a class of
-statistics based on distances"). With kept songs X and held-out pieces Y the first term pulls songs to where real pieces are, and
-the second keeps them as far apart as these: the songs nearest to all would be too much of a kind. As only different songs make
-the pairs of the second term, real pieces cost 0 on average, however few are kept.
+statistics based on distances"). With kept songs X and held-out pieces Y the first term pulls songs to where real pieces
+are, and the second keeps them as far apart as these: the songs nearest to all would be too much of a kind. As only
+different songs make the pairs of the second term, real pieces cost 0 on average, however few are kept.
 
-A song's cost is its share of that: of its nats and of its statistics (`Cost`), each in standard deviations of held-out
-pieces; and the bars it shares with training pieces, and with other kept songs, beyond what nearly all held-out pieces do.
+Distances are of nats and of statistics, each in standard deviations of held-out pieces. To them are added the bars that a
+song shares with training pieces, and with other kept songs, beyond what nearly all held-out pieces do (`Cost`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,11 +29,11 @@ class Measured(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What a song costs among the kept ones.
+    """What a song costs beside other songs that are kept: of two for one place, that which costs less is kept.
 
     Attributes:
-        nats, statistics: twice its mean distance from held-out pieces, less that from the other kept songs, less that of
-            held-out pieces from each other: 0 is as real music is, on average.
+        nats, statistics: twice how much farther it is from held-out pieces than from the other kept songs, on average;
+            beside none, than held-out pieces are from each other. Of real music that is 0, on average.
         originality: bars shared with a training piece beyond the usual.
         likeness: bars shared with each of the other kept songs beyond the usual, on average.
     """
@@ -44,7 +45,7 @@ class Cost(NamedTuple):
 
     @property
     def total(self) -> float:
-        """The sum of its parts; the mean over kept songs is what the choice makes as small as it can."""
+        """The sum of its parts."""
         return sum(self)
 
 
@@ -59,8 +60,8 @@ class Costs:
         usual_bars: what nearly all held-out pieces do not go beyond.
 
     Attributes:
-        from_held_out: float [4, N], what is the same beside any other songs, by part of `Cost`.
-        between: float [4, N, N], what is taken off or added for two songs.
+        alone: float [4, N], what each song costs, by the parts of `Cost`.
+        between: float [4, N, N], what every two of them cost.
     """
 
     def __init__(
@@ -68,31 +69,19 @@ class Costs:
     ) -> None:
         own, real = in_sd(songs, held_out), in_sd(held_out, held_out)
         own, real = (Measured(*(values.clip(-MOST_SD, MOST_SD) for values in each)) for each in (own, real))
+        nats = _energy(*(_gaps(own.nats, own.nats), _gaps(own.nats, real.nats), _gaps(real.nats, real.nats)))
+        pairs = ((own, own), (own, real), (real, real))
+        statistics = _energy(*(_distances(one.statistics, other.statistics) for one, other in pairs))
         beyond = np.maximum(shared_bars - usual_bars, 0)
-        alike = np.maximum(mutual_bars - usual_bars, 0)
-        np.fill_diagonal(alike, 0)
-        self.from_held_out = np.stack(
-            [
-                _from(_gaps(own.nats, real.nats), _gaps(real.nats, real.nats)),
-                _from(_distances(own.statistics, real.statistics), _distances(real.statistics, real.statistics)),
-                beyond,
-                np.zeros_like(beyond),
-            ]
-        )
-        self.between = np.stack(
-            [
-                -_gaps(own.nats, own.nats),
-                -_distances(own.statistics, own.statistics),
-                np.zeros_like(alike),
-                alike,
-            ]
-        )
+        alike = np.maximum(mutual_bars - usual_bars, 0) / 2
+        self.alone = np.stack([nats[0], statistics[0], beyond, np.zeros_like(beyond)])
+        self.between = np.stack([nats[1], statistics[1], np.zeros_like(alike), alike])
+        self.between[:, *np.diag_indices(len(beyond))] = 0
 
-    def of(self, song: int, kept: list[int]) -> Cost:
-        """What a song costs beside those that are kept; it may be one of them."""
-        others = [other for other in kept if other != song]
-        between = self.between[:, song, others].mean(1) if others else 0.0
-        return Cost(*(self.from_held_out[:, song] + between).tolist())
+    def of(self, song: int, others: Sequence[int]) -> Cost:
+        """What a song costs beside others that are kept."""
+        between = self.between[:, song, list(others)].mean(1) if others else 0.0
+        return Cost(*(self.alone[:, song] + 2 * between).tolist())
 
     def choose(self, keep: int) -> list[int]:
         """The songs to keep, the cheapest first: one by one, then exchanged for others until that gains nothing."""
@@ -101,22 +90,36 @@ class Costs:
             kept.append(int(np.argmin(self._with_each(kept))))
         total = float("inf")
         while True:
-            rests = [[song for song in kept if song != leaving] for leaving in kept]
+            rests = [without(song, kept) for song in kept]
             totals = np.stack([self._with_each(rest) for rest in rests])
             place, song = np.unravel_index(int(np.argmin(totals)), totals.shape)
             if totals[place, song] >= total - ALIKE:
-                return sorted(kept, key=lambda song: self.of(song, kept).total)
+                return sorted(kept, key=lambda song: self.of(song, without(song, kept)).total)
             kept, total = [*rests[place], int(song)], float(totals[place, song])
 
+    def rival(self, song: int, kept: Sequence[int]) -> int:
+        """The kept song in whose place another would be least out of place."""
+
+        def loss(leaving: int) -> float:
+            rest = without(leaving, kept)
+            return self.of(song, rest).total - self.of(leaving, rest).total
+
+        return min(kept, key=loss)
+
     def _with_each(self, kept: list[int]) -> np.ndarray:
-        """The mean cost of kept songs and each one more, float [N]; infinite for those that are kept."""
-        alone, between = self.from_held_out.sum(0), self.between.sum(0)
+        """The cost of kept songs and each one more together, float [N]; infinite for those that are kept."""
+        alone, between = self.alone.sum(0), self.between.sum(0)
         count = len(kept) + 1
         total = (alone[kept].sum() + alone) / count
         if kept:
             total = total + (between[np.ix_(kept, kept)].sum() + 2 * between[kept].sum(0)) / (count * (count - 1))
         total[kept] = np.inf
         return total
+
+
+def without(song: int, songs: Sequence[int]) -> list[int]:
+    """The other songs."""
+    return [other for other in songs if other != song]
 
 
 def in_sd(songs: Measured, held_out: Measured) -> Measured:
@@ -135,9 +138,14 @@ def in_sd(songs: Measured, held_out: Measured) -> Measured:
     return Measured(table[:, 0], table[:, 1:])
 
 
-def _from(to_real: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Twice the mean distance of songs from held-out pieces [N, P], less that of every two of these [P, P]; float [N]."""
-    return 2 * to_real.mean(1) - real.sum() / (len(real) * (len(real) - 1))
+def _energy(own: np.ndarray, to_real: np.ndarray, real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The energy distance as what each song adds, float [N], and what every two do, float [N, N]: the sum of their means.
+
+    Args:
+        own, to_real, real: distances of songs [N, N], of songs from held-out pieces [N, P], and of these [P, P].
+    """
+    usual = real.sum() / (len(real) * (len(real) - 1))
+    return 2 * (to_real.mean(1) - usual), usual - own
 
 
 def _gaps(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -81,7 +81,7 @@ class Reference:
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str) -> Reference:
-        """The reference of `to_bytes`.
+        """The reference of `to_bytes`, but for statistics that this version does not know.
 
         Args:
             name: the file, for the message.
@@ -93,8 +93,12 @@ class Reference:
             told = json.loads(data)
             if told["format"] != FORMAT:
                 raise CheckpointError(f"{name}: format {told['format']!r}, expected {FORMAT}")
-            rows, names = told["held_out"], tuple(told["statistics"])
-            values = [[math.nan if value is None else value for value in row["statistics"]] for row in rows]
+            rows = told["held_out"]
+            known = [k for k, name in enumerate(told["statistics"]) if name in statistics.STATISTICS]
+            names = tuple(told["statistics"][k] for k in known)
+            values = [
+                [math.nan if row["statistics"][k] is None else row["statistics"][k] for k in known] for row in rows
+            ]
             return cls(
                 tuple(row["piece"] for row in rows),
                 np.array([row["nats_per_token"] for row in rows], np.float64),
@@ -102,7 +106,7 @@ class Reference:
                 np.array(values, np.float64).reshape(len(rows), len(names)),
                 tuple(None if row["shared"] is None else Run(**row["shared"]) for row in rows),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, LookupError, TypeError) as error:
             raise CheckpointError(f"{name}: damaged ({error!r:.80}), expected what training wrote") from error
 
 

@@ -7,12 +7,15 @@ where it departs from MidiTok's REMI and why.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
 from lstmusic.errors import ReadError, VocabularyError
 from lstmusic.events import metrical_vocabulary as v
 from lstmusic.events.codec import Codec, followers
+from lstmusic.events.given import check_gap, kept_voices
+from lstmusic.events.metrical_given import MetricalGiven
 from lstmusic.events.metrical_grammar import MetricalGrammar
 from lstmusic.events.metrical_grid import (
     VELOCITIES_PER_BIN,
@@ -156,6 +159,14 @@ class MetricalCodec(Codec):
         line = np.cumsum(length) - length
         step = line[np.cumsum(bar) - 1] + np.where(bar, 0, value[:, 0])
         return step, int(step[tempo[0]]) if len(tempo) else 0
+
+    def given(self, ids: np.ndarray, start_tick: int, end_tick: int, keep: Sequence[str] = ()) -> MetricalGiven:
+        check_gap(start_tick, end_tick)
+        kept_voices(keep)
+        groups = self._to_groups(ids)
+        step, start = self._steps(v.KIND[groups[:, 1]], v.VALUE[groups])
+        gap = start - (-start_tick // TICKS_PER_STEP), start + end_tick // TICKS_PER_STEP
+        return MetricalGiven(self.grammar, groups, step, *gap, to_ids=self._to_ids)
 
     def note_ids(self, ids: np.ndarray) -> np.ndarray:
         groups = self._to_groups(ids)

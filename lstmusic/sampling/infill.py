@@ -20,6 +20,7 @@ import torch
 from lstmusic.errors import ConfigError, GenerationError
 from lstmusic.events.given import Given
 from lstmusic.events.grammar import Grammar
+from lstmusic.models.language_model import ILLEGAL
 from lstmusic.models.model import Model
 from lstmusic.sampling import ending, stepper
 from lstmusic.sampling.controls import BoundControls, Controls
@@ -29,6 +30,7 @@ from lstmusic.sampling.songs import BLOCK, Rules, Songs
 
 MOST_PARTICLES = 1024
 LEAST_EFFECTIVE = 0.5  # the share of particles under which they are drawn anew
+UNTOLD_NATS = -ILLEGAL / 4  # of a piece's end where a model of frames says nothing of it
 UNWRITTEN = -1  # stands where a song has ended before others
 
 
@@ -105,10 +107,13 @@ class _Particles:
 
     def write_group(self) -> None:
         """Let every particle write one group; where few of them carry the weight, draw them anew."""
-        songs = self.songs
+        songs, before = self.songs, self.songs.forced_nats.copy()
+        free = self.given.open(songs.where)
         songs.write_group()
-        self.forced_nats = np.where(self.done, self.forced_nats, songs.forced_nats)
-        self.free_until = np.where(self.given.open(songs.where), songs.now, self.free_until)
+        forced = songs.forced_nats - before
+        told = ~self.done & ~((forced > UNTOLD_NATS) & np.isfinite(forced))
+        self.forced_nats = np.where(told, self.forced_nats + forced, self.forced_nats)
+        self.free_until = np.where(free, songs.now, self.free_until)
         self.done = self.done | ending.is_over(*(songs.now - self.free_until)) | songs.finished
         if not self.done.all() and self.effective < LEAST_EFFECTIVE * self.count:
             self._draw()

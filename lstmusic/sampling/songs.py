@@ -247,7 +247,7 @@ class Songs:
     def _mask(self, legal: np.ndarray) -> np.ndarray:
         """The ids that may come, bool [B, V]: all that are legal, those that fit, or those that close the song."""
         left = self.left()
-        at_end = self.grammar.full(self.where, *left) | self.stuck
+        at_end: np.ndarray = self.grammar.full(self.where, *left) | self.stuck
         mask = np.where(at_end[:, None], self.grammar.closing(self.where), legal) if at_end.any() else legal
         if not self.rules.length.given:
             return mask

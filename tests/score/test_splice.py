@@ -1,0 +1,110 @@
+"""New music in a gap of a piece."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lstmusic.score.alignment import Alignment
+from lstmusic.score.score import NOTE_DTYPE, Score, Track, sorted_notes, table
+from lstmusic.score.splice import Gap, inside, spliced
+
+BAR = 1920
+TWO = (Track(0, False, "right"), Track(0, False, "left"))
+
+
+def rows(score):
+    return [tuple(note) for note in score.notes.tolist()]
+
+
+def test_inside_is_wholly_inside(score_of):
+    score = score_of([(0, 480, 60, 80, 0), (480, 480, 61, 80, 0), (500, 461, 62, 80, 0), (479, 10, 63, 80, 0)])
+    by_pitch = dict(zip(score.notes["pitch"].tolist(), inside(score.notes, (480, 960)).tolist(), strict=True))
+    assert by_pitch == {60: False, 61: True, 62: False, 63: False}
+
+
+def test_notes_in_the_gap_go_and_those_over_its_edges_stay(score_of):
+    piece = score_of(
+        [
+            (0, 960, 60, 80, 0),
+            (960, 1920, 62, 81, 1),
+            (1920, 480, 64, 82, 0),
+            (3600, 480, 65, 83, 1),
+            (3840, 480, 67, 84, 0),
+        ],
+        tracks=TWO,
+    )
+    new = replace(
+        piece, notes=sorted_notes(np.concatenate([piece.notes, table(NOTE_DTYPE, [2400], [240], [72], [60], [0])]))
+    )
+    gap = Gap((BAR, 2 * BAR), (BAR, 2 * BAR))
+    result = spliced(Alignment(piece, piece, in_seconds=False), new, gap)
+    assert (result.removed, result.written, result.trimmed) == (1, 2, 0)
+    # what `new` holds wholly inside is written: its own 64, and 72; the rest is the piece's
+    assert rows(result.score) == sorted([*rows(piece), (2400, 240, 72, 60, 0)])
+    empty = replace(new, notes=new.notes[~inside(new.notes, gap.music)])
+    left = spliced(Alignment(piece, piece, in_seconds=False), empty, gap).score
+    assert rows(left) == [row for row in rows(piece) if row[2] != 64]
+
+
+def test_what_the_encoding_does_not_carry_stays_outside_and_drums_stay_inside(score_of):
+    tracks = (Track(0), Track(0, True, "kit"))
+    piece = score_of(
+        [(480 * k, 240, 60 + k, 80, 0) for k in range(12)] + [(480 * k, 60, 38, 99, 1) for k in range(12)],
+        tracks=tracks,
+    )
+    music = replace(piece, notes=piece.notes[piece.notes["track"] == 0], tracks=tracks[:1])
+    nothing = replace(music, notes=music.notes[~inside(music.notes, (BAR, 2 * BAR))])
+    result = spliced(Alignment(piece, music, in_seconds=False), nothing, Gap((BAR, 2 * BAR), (BAR, 2 * BAR)))
+    assert result.removed == 4
+    assert (result.score.notes["track"] == 1).sum() == 12
+    assert result.score.tracks == tracks
+
+
+def test_voices_that_are_kept_stay_and_others_get_tracks(score_of):
+    piece = score_of([(480 * k, 480, 72 + k % 3, 80, 0) for k in range(8)], tracks=(Track(52, False, "melody"),))
+    voices = (Track(19, False, "Soprano"), Track(19, False, "Bass"))
+    music = replace(piece, tracks=voices)
+    bass = table(NOTE_DTYPE, 960 * np.arange(4), 960, 48, 80, 1)
+    new = replace(music, notes=sorted_notes(np.concatenate([music.notes, bass])))
+    result = spliced(Alignment(piece, music, in_seconds=False), new, Gap((0, 2 * BAR), (0, 2 * BAR)), keep=("soprano",))
+    assert (result.removed, result.written) == (0, 4)
+    assert result.score.tracks == (Track(52, False, "melody"), Track(19, False, "Bass"))
+    assert rows(replace(result.score, notes=result.score.notes[result.score.notes["track"] == 0])) == rows(piece)
+
+
+def test_new_notes_make_way_for_those_that_stay(score_of):
+    piece = score_of([(0, 480, 60, 80, 0), (2400, 1920, 64, 80, 0)])
+    written = table(NOTE_DTYPE, [1920, 2640], [960, 480], 64, 70, 0)
+    new = replace(piece, notes=sorted_notes(np.concatenate([piece.notes, written])))
+    result = spliced(Alignment(piece, piece, in_seconds=False), new, Gap((BAR, 2 * BAR), (BAR, 2 * BAR)))
+    assert rows(result.score) == [(0, 480, 60, 80, 0), (1920, 480, 64, 70, 0), (2400, 1920, 64, 80, 0)]
+    assert (result.written, result.trimmed) == (1, 2)
+
+
+def test_a_slower_piece_in_seconds(score_of):
+    piece = score_of([(480 * k, 480, 60 + k, 80, 0) for k in range(8)], qpm=60)
+    music = Score(
+        table(NOTE_DTYPE, 1000 * np.arange(8), 1000, 60 + np.arange(8), 80, 0), (Track(),), ticks_per_quarter=500
+    )
+    notes = music.notes.copy()
+    notes[4:6] = [(4000, 500, 90, 50, 0), (4500, 700, 91, 50, 0)]
+    result = spliced(Alignment(piece, music, True), replace(music, notes=notes), Gap((1920, 2880), (4000, 6000)))
+    assert rows(result.score)[4:6] == [(1920, 240, 90, 50, 0), (2160, 336, 91, 50, 0)]
+    assert (result.score.tempi == piece.tempi).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(start=st.integers(0, 7), bars=st.integers(1, 4))
+def test_nothing_outside_the_gap_changes(phrase, seed, start, bars):
+    piece, other = phrase(8, seed), phrase(8, seed + 100)
+    span = (start * BAR + 300, (start + bars) * BAR + 100)
+    result = spliced(Alignment(piece, piece, in_seconds=False), other, Gap(span, span)).score
+    kept, now = (score.notes[~inside(score.notes, span)] for score in (piece, result))
+    assert np.array_equal(kept, now)
+    assert np.array_equal(
+        result.notes[inside(result.notes, span)]["onset_tick"], other.notes[inside(other.notes, span)]["onset_tick"]
+    )

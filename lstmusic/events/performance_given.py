@@ -99,10 +99,10 @@ class PerformanceGiven(Given):
         for row, event in enumerate(range(self._first, last), start=1):
             key = events.key[event]
             self._held[row:, key] ^= True
-        for row, event in reversed(list(enumerate(range(self._first, last)))):
-            key = events.key[event]
-            if events.is_onset[event]:  # the pedal cannot be lifted and pressed at once
-                self._until[: row + 1, key] = events.time[event] - (key == g.PEDAL)
+            if events.is_onset[
+                event
+            ]:  # the one of its key, as it rings out; the pedal cannot be lifted and pressed at once
+                self._until[:row, key] = events.time[event] - (key == g.PEDAL)
 
     def mask(self, state: np.ndarray) -> np.ndarray:
         here, grammar = self._here(state), self.grammar

@@ -161,6 +161,12 @@ def test_a_piece_whose_end_is_written_anew_ends_when_it_did():
     assert "off90" in left(PLAIN, piece, f"{begun} on90 shift1")  # or others after it
 
 
+def test_where_every_key_sounds_nothing_can_be_struck():
+    struck, let_go = (" ".join(f"{word}{key}" for key in range(128)) for word in ("on", "off"))
+    ids = piece_of(PLAIN, f"bos velocity20 {struck} shift50 {let_go} eos")
+    assert PLAIN.given(ids, 200, 400).prefix.tolist() == ids[:-1].tolist()
+
+
 def test_the_pedal_is_lifted_before_it_is_pressed_again():
     text = "bos velocity20 on60 shift50 off60 shift50 down shift50 up eos"
     piece = PEDALS.given(piece_of(PEDALS, text), 500, 1200)

@@ -99,9 +99,8 @@ class PerformanceGiven(Given):
         for row, event in enumerate(range(self._first, last), start=1):
             key = events.key[event]
             self._held[row:, key] ^= True
-            if events.is_onset[
-                event
-            ]:  # the one of its key, as it rings out; the pedal cannot be lifted and pressed at once
+            if events.is_onset[event]:  # the only one of its key, as it rings out of the gap
+                # The pedal cannot be lifted and pressed at once.
                 self._until[:row, key] = events.time[event] - (key == g.PEDAL)
 
     def mask(self, state: np.ndarray) -> np.ndarray:

@@ -69,7 +69,7 @@ def accepts():
     """A function: whether the mask of what is given lets a whole piece through from its first id to its last."""
 
     def check(codec, given, ids) -> bool:
-        state, music = codec.grammar.trajectory(ids), np.asarray(ids, np.int64)[codec.group_size :]
-        return bool(np.take_along_axis(given.mask(state[codec.group_size :]), music[:, None], axis=1).all())
+        states = np.split(codec.grammar.trajectory(ids), len(ids))  # what follows an id that is refused has no meaning
+        return all(given.mask(states[at])[0, ids[at]] for at in range(codec.group_size, len(ids)))
 
     return check

@@ -24,6 +24,7 @@ from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.settings import Curve, Length, Repetition, SamplingSettings, curve_of
 from lstmusic.sampling.snapshot import Snapshot
 from lstmusic.schema import suggestion
+from lstmusic.schema.checks import at_least
 from lstmusic.score import Score
 from lstmusic.selection import Choice
 from lstmusic.stopping import stopped
@@ -111,11 +112,8 @@ class MusicModel:
         if songs < 1:
             raise ConfigError(f"songs={songs}: expected 1 or more")
         if candidates is not None and candidates < songs:
-            raise ConfigError(f"candidates={candidates}: expected at least songs={songs}, of which they are chosen")
-        if max_shared_bars is not None:
-            self._known("originality.max_bars", max_shared_bars, self.index)
-        if candidates is not None:
-            self._known("candidates", candidates, self.index, self.reference)
+            raise ConfigError(f"candidates={candidates}: expected at least songs={songs}, as these are kept")
+        self.check_selection(candidates, max_shared_bars)
         automatic = isinstance(temperature, str) and temperature == "auto"
         sampling = SamplingSettings(
             1.0 if automatic else curve_of(temperature),
@@ -165,17 +163,33 @@ class MusicModel:
         Raises:
             ConfigError: the model's folder does not tell of held-out and training pieces.
         """
-        index, reference = self._known("candidates", len(songs), self.index, self.reference)
-        return selection.best(songs, keep, index, reference)
+        self.check_selection(len(songs))
+        assert self.index is not None
+        assert self.reference is not None
+        return selection.best(songs, keep, self.index, self.reference)
 
-    def _known(self, key: str, value: float, *files: Any) -> tuple[Any, ...]:
-        """What lies beside the model about other pieces; ConfigError where it does not, but a key needs it."""
-        if any(file is None for file in files):
-            raise ConfigError(
-                f"{key}={value:g}: {self.name or 'the model'} does not tell of its training and held-out pieces; "
-                f"expected one that does: lstmusic evaluate checkpoint={self.name} adds that"
-            )
-        return files
+    def check_selection(self, candidates: int | None, max_shared_bars: float | None = None) -> None:
+        """Refuse what only a model can be asked whose folder tells of its training and held-out pieces.
+
+        Args:
+            candidates, max_shared_bars: see `generate`.
+
+        Raises:
+            ConfigError: the folder does not, or too few pieces are held out.
+        """
+        if max_shared_bars is not None:
+            at_least("originality.max_bars", max_shared_bars, 0)
+        for key, value, files in (
+            ("originality.max_bars", max_shared_bars, [self.index]),
+            ("candidates", candidates, [self.index, self.reference]),
+        ):
+            if value is not None and None in files:
+                raise ConfigError(
+                    f"{key}={value:g}: the folder of {self.name or 'the model'} does not tell of its training and held-out "
+                    f"pieces; lstmusic evaluate checkpoint={self.name or 'DIR'} adds that"
+                )
+        if candidates is not None and self.reference is not None:
+            selection.check_held_out(self.reference, candidates)
 
     @cached_property
     def index(self) -> Index | None:

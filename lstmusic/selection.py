@@ -63,15 +63,8 @@ def best(songs: Sequence[Song], keep: int, index: Index, reference: Reference) -
 
     Args:
         songs: in the order of their numbers, with `originality` in their reports.
-
-    Raises:
-        ConfigError: too few pieces are held out.
+        reference: of two held-out pieces at least.
     """
-    if len(reference.pieces) < MIN_HELD_OUT:
-        raise ConfigError(
-            f"candidates={len(songs)}: the model has {len(reference.pieces)} held-out pieces to choose by, "
-            f"expected at least {MIN_HELD_OUT}"
-        )
     ranking = _Ranking(songs, index, reference, keep)
     order = ranking.kept + sorted(
         (song for song in range(len(songs)) if song not in ranking.kept), key=lambda song: ranking.losses[song].sum()
@@ -80,6 +73,15 @@ def best(songs: Sequence[Song], keep: int, index: Index, reference: Reference) -
         songs[song].report["chosen"] = ranking.row(song, place)
     left_out = [ranking.row(song, place) for place, song in enumerate(order[keep:], keep + 1)]
     return Choice([songs[song] for song in order[:keep]], left_out)
+
+
+def check_held_out(reference: Reference, candidates: int) -> None:
+    """Raise ConfigError where too few pieces are held out to choose songs by."""
+    if len(reference.pieces) < MIN_HELD_OUT:
+        raise ConfigError(
+            f"candidates={candidates}: the model has {len(reference.pieces)} held-out pieces to choose by, "
+            f"expected at least {MIN_HELD_OUT}"
+        )
 
 
 class _Ranking:
@@ -109,7 +111,7 @@ class _Ranking:
         return {
             "of": len(self.songs),
             "place": place,
-            "number": song + 1,
+            "number": self.songs[song].report["number"],
             **{name: round(value, 4) for name, value in cost._asdict().items()},
             "cost": round(cost.total, 4),
             "why": self._why_kept(song, place) if song in self.kept else self._why_not(song, place),
@@ -120,7 +122,7 @@ class _Ranking:
         words = [self._nats(song), self._statistics(song), f"shares {shares:.3g} bars" if shares else "shares nothing"]
         if len(self.kept) > 1:
             other, bars = self._most_alike(song)
-            words.append(f"{bars:.3g} bars in common with number {other + 1}" if bars else "unlike the others kept")
+            words.append(f"{bars:.3g} bars in common with {self._name(other)}" if bars else "unlike the others kept")
         return f"kept {_ordinal(place)} of {len(self.songs)}: {', '.join(words)}"
 
     def _why_not(self, song: int, place: int) -> str:
@@ -134,10 +136,13 @@ class _Ranking:
             return f"shares {shared['bars']:.3g} bars with {shared['piece']}, as hardly a held-out piece does"
         if part == "likeness":
             other, bars = self._most_alike(song)
-            return f"{bars:.3g} bars in common with number {other + 1}, which is kept"
+            return f"{bars:.3g} bars in common with {self._name(other)}, which is kept"
         words = self._nats(song) if part == "nats" else self._statistics(song)
-        rival = f"; with number {self.rivals[song] + 1} the songs kept are nearer to held-out music"
+        rival = f"; with {self._name(self.rivals[song])} the songs kept are nearer to held-out music"
         return words + (rival if "as usual" in words else "")
+
+    def _name(self, song: int) -> str:
+        return f"number {self.songs[song].report['number']}"
 
     def _nats(self, song: int) -> str:
         sd = self.in_sd.nats[song]

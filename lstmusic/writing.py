@@ -31,9 +31,9 @@ class Song:
         score: the music.
         ids: int64 [N], BOS group and primer included.
         legal: whether the grammar allows every id.
-        report: seed, attempt and temperature; ids, new_ids (those drawn), notes, new_notes, seconds, bars, nats_per_token,
-            illegal; loops, the share of groups inside one; overruled, overlong, stuck, closed_at_limit: what did not come
-            out as it was asked for; primer_changes, what a primer lost.
+        report: seed, number, attempt and temperature; ids, new_ids (those drawn), notes, new_notes, seconds, bars,
+            nats_per_token, illegal; loops, the share of groups inside one; overruled, overlong, stuck, closed_at_limit:
+            what did not come out as it was asked for; primer_changes, what a primer lost; see also `selection`.
         surprise: nats of each note and bar of the score, under the model at temperature 1.
         nats: of each id that was drawn, float64 [new_ids], the last ones of `ids`.
         new: which notes of the score are, bool [notes]; None: all.
@@ -173,6 +173,7 @@ class Writer:
         scored = self.codec.scored(new_ids)
         return {
             "seed": facts["seed"],
+            "number": facts["song"],
             "attempt": facts["attempt"],
             "temperature": facts["sampling"]["temperature"],
             "ids": len(sampled.ids),

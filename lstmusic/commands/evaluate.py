@@ -14,10 +14,12 @@ from lstmusic.commands.corpora import corpus_of, own_data
 from lstmusic.commands.evaluate_views import show_nats, show_songs
 from lstmusic.config import Request
 from lstmusic.corpus.store import Corpus
-from lstmusic.errors import ConfigError
+from lstmusic.errors import ConfigError, OutputError
 from lstmusic.evaluation import baselines as simple
+from lstmusic.evaluation import reference
 from lstmusic.evaluation.likelihood import split_nats
 from lstmusic.models.model import Model
+from lstmusic.music_model import MusicModel
 from lstmusic.sampling.settings import SamplingSettings
 from lstmusic.schema import EvaluateConfig
 
@@ -36,6 +38,7 @@ def run(request: Request) -> dict[str, Any]:
     corpus = corpus_of(model, data, jobs=config.jobs, console=console)
     if config.songs:
         evaluate_songs.check(corpus, config.songs)
+    add_reference(model, corpus, console)
     started = time.monotonic()
     results = measure(model.model, corpus, config.split)
     results |= {"checkpoint": model.name, "data": data.name, "split": config.split}
@@ -46,6 +49,18 @@ def run(request: Request) -> dict[str, Any]:
         results["songs"] = evaluate_songs.compare(model, corpus, config, folder, console)
         show_songs(results["songs"], console)
     return output.write_report(folder, "evaluate", request, results)
+
+
+def add_reference(model: MusicModel, corpus: Corpus, console: Console) -> None:
+    """Add what its songs are measured against to a model folder that has it not, as those of earlier versions."""
+    try:
+        added = reference.add(model.folder.path, model.model, model.folder.split, corpus)
+    except OutputError as error:
+        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        return
+    if added:
+        words = f"added to {model.folder.path}: {', '.join(added)}"
+        console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 def measure(model: Model, corpus: Corpus, split: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from lstmusic import music_model
-from lstmusic.commands import output
+from lstmusic.commands import generate_states, output
 from lstmusic.config import Request
 from lstmusic.errors import ConfigError
 from lstmusic.infilling import Infill
@@ -21,6 +21,7 @@ from lstmusic.sampling.controls import BoundControls, Controls
 from lstmusic.sampling.settings import Repetition, SamplingSettings
 from lstmusic.schema import GenerateConfig, RenderConfig
 from lstmusic.score import Score, midi
+from lstmusic.selection import share_words
 from lstmusic.writing import Song
 
 
@@ -35,27 +36,38 @@ def run(request: Request) -> dict[str, Any]:
         soundfont.load(Path(config.render.soundfont))
     primer = None if config.primer is None else Score.read(config.primer)
     infill = _infill(config)
+    generate_states.check_file(config.state)
     model = music_model.load(config.checkpoint)
     # Before any work it refuses what this encoding or model cannot
     BoundControls(arguments["controls"], model.codec.grammar)
     if infill is not None:
         infill.task(model.codec, Counter())
+    model.check_selection(config.candidates, config.originality.max_bars)
+    starts = generate_states.loaded(config.state, model)
     folder = output.open_folder(request)
     started = time.monotonic()
-    songs = model.generate(config.songs, seed=config.seed, primer=primer, infill=infill, **arguments)
+    how = {"seed": config.seed, "primer": primer, "infill": infill, **arguments}
+    written = generate_states.written(model, starts, config.candidates or config.songs, how)
     sampling_s = time.monotonic() - started
+    songs, left_out = model.choose(written, config.songs) if config.candidates else (written, [])
     rows = [_render(song, folder / f"song-{i:03d}.mid", config.render) for i, song in enumerate(songs, 1)]
     for row, song in zip(rows, songs, strict=True):
         row.update(song.report)
+    generate_states.tell(rows, starts)
     _show(console, folder, rows, config)
     results: dict[str, Any] = {"checkpoint": model.name, "model_sha256": model.folder.sha256, "songs": rows}
-    results["tokens_per_second"] = round(sum(song.report["new_ids"] for song in songs) / sampling_s, 1)
+    results["left_out"] = left_out
+    results["tokens_per_second"] = round(sum(song.report["new_ids"] for song in written) / sampling_s, 1)
     results["sampling_s"] = round(sampling_s, 3)
     if config.render.page:
         results["page"] = _page(folder, songs, rows, config).name
         console.print(f"{folder / results['page']}  all songs on one page", markup=False, soft_wrap=True)
+    results["state"] = generate_states.saved(config.state, model, songs[0], console)
     results["wall_s"] = round(time.monotonic() - started, 3)
-    return output.write_report(folder, "generate", request, results)
+    report = output.write_report(folder, "generate", request, results)
+    if refused := results["state"].get("refused"):
+        raise ConfigError(refused)
+    return report
 
 
 def arguments_of(config: GenerateConfig) -> dict[str, Any]:
@@ -85,6 +97,7 @@ def arguments_of(config: GenerateConfig) -> dict[str, Any]:
         "cadence": config.length.cadence,
         "weights": config.weights,
         "primer_in_output": config.primer_in_output,
+        "max_shared_bars": config.originality.max_bars,
     }
 
 
@@ -104,9 +117,9 @@ def asked(config: GenerateConfig, rows: list[dict[str, Any]]) -> dict[str, str]:
         rows: of the songs; they know which temperature `auto` came to.
     """
     values, usual = asdict(config), asdict(GenerateConfig())
-    keys = ("temperature", "greedy", "weights", "primer", "primer_in_output")
+    keys = ("candidates", "temperature", "greedy", "weights", "primer", "primer_in_output")
     changed = {key: values[key] for key in keys if values[key] != usual[key]}
-    for section in ("sampling", "control", "repetition", "length", "infill"):
+    for section in ("sampling", "control", "repetition", "length", "infill", "state", "originality"):
         inside = values[section].items()
         changed |= {f"{section}.{key}": value for key, value in inside if value != usual[section][key]}
     if values["temperature"] == "auto":
@@ -123,7 +136,10 @@ def _show(console: Console, folder: Path, rows: list[dict[str, Any]], config: Ge
             f"{folder / row['files']['mid']}  {row['bars']} bars  {row['seconds']:.1f} s  {row['notes']} notes  "
             f"{row['nats_per_token']:.3f} nats per token  illegal: {row['illegal']}"
         )
-        lines.append("  ".join([line, *_remarks(row)]))
+        lines.append("  ".join([line, *_shares(row), *_remarks(row)]))
+        lines += [f"  {row['chosen']['why']}"] if "chosen" in row else []
+    if "originality" not in rows[0]:
+        lines.append(f"what songs share with training pieces: see lstmusic evaluate checkpoint={config.checkpoint}")
     closed = sum(row["closed_at_limit"] for row in rows)
     if closed:
         lines.append(f"{closed} songs had not ended by themselves and were closed at the limit; see length.bars=")
@@ -132,9 +148,16 @@ def _show(console: Console, folder: Path, rows: list[dict[str, Any]], config: Ge
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def _shares(row: dict[str, Any]) -> list[str]:
+    """What a song shares with a training piece, where its model knows that."""
+    return [share_words(row["originality"])] if "originality" in row else []
+
+
 def _remarks(row: dict[str, Any]) -> list[str]:
     """What is out of the ordinary with a song."""
     remarks = ["closed at the limit"] if row["closed_at_limit"] else []
+    if start := row.get("start"):
+        remarks.append(f"goes on from {start['name']}")
     if infill := row.get("infill"):
         remarks.append(f"{row['new_notes']} notes written for {infill['removed_notes']}")
         if infill["trimmed_notes"]:
@@ -182,8 +205,12 @@ def _page(folder: Path, songs: list[Song], rows: list[dict[str, Any]], config: G
             "notes": str(row["notes"]),
             "nats per token": f"{row['nats_per_token']:.3f}",
             "illegal events": str(row["illegal"]),
-            "seed": f"{row['seed']} (song {row['name'].split('-')[-1].lstrip('0')})",
+            "seed": f"{row['seed']} (song {row['number']})",
         }
+        if shares := _shares(row):
+            facts["originality"] = shares[0]
+        if "chosen" in row:
+            facts["chosen"] = row["chosen"]["why"]
         if remarks := _remarks(row):
             facts["remarks"] = ", ".join(remarks)
         told = {} if song.surprise is None else song.surprise._asdict()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from lstmusic.config import Request
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import LstmusicError
 from lstmusic.evaluation import baselines as simple
+from lstmusic.evaluation import reference
 from lstmusic.evaluation.likelihood import split_nats
 from lstmusic.listening.page import PageSong, write_page
 from lstmusic.models.model import Model
@@ -105,8 +108,8 @@ class _Saver:
         """Save the averaged model with its row of metrics."""
         self.save(model, {"step": int(row["step"]), "valid_nats_per_token": row["valid_nats_per_token"]})
 
-    def save(self, model: Model, results: dict[str, Any]) -> None:
-        """Save a model with what was measured about it."""
+    def save(self, model: Model, results: dict[str, Any], extras: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        """Save a model with what was measured about it; `extras`: see `checkpoint.save`."""
         config: TrainConfig = self.request.config
         facts = {
             "data": self.request.plain["data"],
@@ -125,6 +128,7 @@ class _Saver:
             split=self.corpus.piece_names(),
             card=write_card(facts, self.corpus, self.request.overrides),
             dtype=config.trainer.weights_dtype,
+            extras=extras,
         )
 
 
@@ -168,7 +172,7 @@ def _finish(
     if corpus.indices("test"):
         test = corpus.lanes("test", num_lanes=LANES, window_steps=WINDOW_STEPS)
         results["test_nll_per_token"] = split_nats(best.model, test).per_token
-    saver.save(best.model, results)
+    saver.save(best.model, results, reference.extras(best.model, corpus))
     console.print(results["verdict"])
     console.print(f"model: {folder / 'model'}", markup=False, soft_wrap=True)
     report = output.write_report(

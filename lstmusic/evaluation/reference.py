@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from lstmusic.errors import CheckpointError
 from lstmusic.evaluation import statistics
 from lstmusic.evaluation.likelihood import nats_per_piece
 from lstmusic.evaluation.originality import Band, Index, Run, band
+from lstmusic.files import whole
 from lstmusic.models.model import Model
 
 FORMAT = 1
@@ -168,6 +169,27 @@ def extras(model: Model, corpus: Corpus) -> dict[str, bytes]:
     files = {INDEX_FILE: index.to_bytes()}
     reference = measured(model, corpus, index)
     return files if reference is None else files | {REFERENCE_FILE: reference.to_bytes()}
+
+
+def add(folder: Path, model: Model, split: Mapping[str, list[str]], corpus: Corpus) -> list[str]:
+    """Write those files of `extras` into a model folder that it has not; their names.
+
+    Args:
+        split: the names of the pieces of each split of its training.
+        corpus: with another split nothing is written.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    missing = [name for name in (INDEX_FILE, REFERENCE_FILE) if not (folder / name).is_file()]
+    if not missing or corpus.piece_names() != split:
+        return []
+    files = extras(model, corpus)
+    added = [name for name in missing if name in files]
+    for name in added:
+        with whole(folder / name) as beside:
+            beside.write_bytes(files[name])
+    return added
 
 
 def index_of(folder: Path) -> Index | None:

@@ -9,6 +9,7 @@ from lstmusic.errors import ConfigError
 from lstmusic.schema.checks import at_least, is_list_of, one_of
 
 SEEDS = 2**32  # of songs: a larger one would make the songs of another
+HALFWAY = 0.5  # between two states, where nothing else is asked for
 MAX_LENGTH = 10_000  # bars or seconds of one song
 
 
@@ -99,6 +100,58 @@ class InfillConfig:
 
 
 @dataclass
+class OriginalityConfig:
+    """What songs may have in common with a training piece."""
+
+    max_bars: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_bars is not None:
+            at_least("originality.max_bars", self.max_bars, 0)
+
+
+@dataclass
+class StateConfig:
+    """Where a song stands: kept in a file, gone on from, blended with another."""
+
+    save: str | None = None
+    bar: int | None = None
+    name: str | None = None
+    load: str | None = None  # a file, or two with a comma between them
+    blend: Any | None = None  # a share, or one for each song
+
+    def __post_init__(self) -> None:
+        if self.bar is not None:
+            at_least("state.bar", self.bar, 1)
+        for key in ("bar", "name"):
+            if getattr(self, key) is not None and self.save is None:
+                raise ConfigError(
+                    f"state.{key}={getattr(self, key)}: expected state.save, too, the file that it is for"
+                )
+        if self.load is not None and not (all(self.files) and len(self.files) <= 2):
+            raise ConfigError(f"state.load={self.load}: expected one file, or two with a comma between them")
+        if self.blend is None:
+            return
+        if len(self.files) != 2:
+            raise ConfigError(f"state.blend={self.blend}: expected two files, state.load=a.json,b.json")
+        shares = self.blend if isinstance(self.blend, list) else [self.blend]
+        if not (is_list_of(float, shares, len(shares) or 1) and all(0 <= share <= 1 for share in shares)):
+            raise ConfigError(f"state.blend={self.blend}: expected a share of 0 to 1, or one for each song, [0,0.5,1]")
+
+    @property
+    def files(self) -> list[str]:
+        """The files that are loaded."""
+        return [] if self.load is None else [file.strip() for file in self.load.split(",")]
+
+    @property
+    def shares(self) -> list[float]:
+        """Of two files, how far songs begin on the way from the first to the second: one share for all, or one for each."""
+        if len(self.files) != 2:
+            return []
+        return list(self.blend) if isinstance(self.blend, list) else [HALFWAY if self.blend is None else self.blend]
+
+
+@dataclass
 class RenderConfig:
     """What is made beside each MIDI file."""
 
@@ -116,6 +169,7 @@ class GenerateConfig:
 
     checkpoint: str = "bach"
     songs: int = 4
+    candidates: int | None = None
     seed: int = 0
     temperature: Any = 1.0  # a number, `auto`, or [bar, temperature] pairs
     greedy: bool = False
@@ -127,10 +181,14 @@ class GenerateConfig:
     primer: str | None = None
     primer_in_output: bool = True
     infill: InfillConfig = field(default_factory=InfillConfig)
+    state: StateConfig = field(default_factory=StateConfig)
+    originality: OriginalityConfig = field(default_factory=OriginalityConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
 
     def __post_init__(self) -> None:
         at_least("songs", self.songs, 1)
+        if self.candidates is not None and self.candidates < self.songs:
+            raise ConfigError(f"candidates={self.candidates}: expected at least songs={self.songs}, as these are kept")
         at_least("seed", self.seed, 0)
         if self.seed >= SEEDS:
             raise ConfigError(f"seed={self.seed}: expected at most {SEEDS - 1}")
@@ -141,3 +199,18 @@ class GenerateConfig:
                 f"temperature={self.temperature}: expected a number, auto, or a curve of bars and temperatures, "
                 "[[0,0.8],[8,1.2]]"
             )
+        self._check_state()
+
+    def _check_state(self) -> None:
+        """Raise ConfigError where states and the other keys do not go together."""
+        for key, file in (("primer", self.primer), ("infill.piece", self.infill.piece)):
+            if self.state.load is not None and file is not None:
+                raise ConfigError(f"{key}={file}: came with state.load={self.state.load}, expected one of them")
+        shares, bar, bars = self.state.shares, self.state.bar, self.length.bars
+        if len(shares) > 1 and self.songs != len(shares):
+            raise ConfigError(f"songs={self.songs}: expected {len(shares)}, one for each of state.blend={shares}")
+        if len(shares) > 1 and self.candidates is not None:
+            raise ConfigError(f"candidates={self.candidates}: came with state.blend={shares}, expected one share")
+        begins = self.primer is None and self.infill.piece is None and self.state.load is None
+        if begins and bar is not None and bars is not None and bar > bars:
+            raise ConfigError(f"state.bar={bar}: expected at most length.bars={bars:g}")

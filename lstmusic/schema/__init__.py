@@ -11,7 +11,7 @@ from lstmusic.schema.commands import (
     ReproduceConfig,
     TrainConfig,
 )
-from lstmusic.schema.generate import GenerateConfig, InfillConfig, RenderConfig
+from lstmusic.schema.generate import GenerateConfig, InfillConfig, RenderConfig, StateConfig
 from lstmusic.schema.groups import (
     FRAMES_PER_QUARTER,
     DataConfig,
@@ -39,6 +39,7 @@ __all__ = [
     "PrepareConfig",
     "RenderConfig",
     "ReproduceConfig",
+    "StateConfig",
     "TrainConfig",
     "TrainerConfig",
     "one_of",

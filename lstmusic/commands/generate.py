@@ -30,10 +30,7 @@ def run(request: Request) -> dict[str, Any]:
     config: GenerateConfig = request.config
     console = Console()
     arguments = arguments_of(config)
-    if config.render.soundfont is not None and not Path(config.render.soundfont).is_file():
-        raise ConfigError(f"render.soundfont={config.render.soundfont}: no such file, expected an .sf2 file")
-    if config.render.soundfont is not None and config.render.wav and not config.render.fluidsynth:
-        soundfont.load(Path(config.render.soundfont))
+    _check_soundfont(config.render)
     primer = None if config.primer is None else Score.read(config.primer)
     infill = _infill(config)
     generate_states.check_file(config.state)
@@ -68,6 +65,16 @@ def run(request: Request) -> dict[str, Any]:
     if refused := results["state"].get("refused"):
         raise ConfigError(refused)
     return report
+
+
+def _check_soundfont(render: RenderConfig) -> None:
+    """Raise where sounds were asked for of a file that has none."""
+    if render.soundfont is None:
+        return
+    if not Path(render.soundfont).is_file():
+        raise ConfigError(f"render.soundfont={render.soundfont}: no such file, expected an .sf2 file")
+    if render.wav and not render.fluidsynth:
+        soundfont.load(Path(render.soundfont))
 
 
 def arguments_of(config: GenerateConfig) -> dict[str, Any]:

@@ -57,8 +57,10 @@ TABLES = {
     "generation": _Entry(("models",)),
     "songs": _Entry(("models", "songs")),
     "controls": _Entry(("models", "songs"), picture=True),
+    "best_of": _Entry(("models", "songs")),
     "infill": _Entry(("models", "songs"), pieces_of_models=True),
     "harmonise": _Entry(("models", "songs"), pieces_of_models=True),
+    "originality": _Entry(("models", "songs"), pieces_of_models=True),
 }
 
 

@@ -1,192 +1,200 @@
-"""Pieces of the metrical encoding of which some bars are written anew: what is given comes out, whatever is drawn."""
+"""What of a metrical piece is given, and what is free: ids worked out by hand."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
+from lstmusic.errors import ConfigError
 from lstmusic.events import codec as codecs
 from lstmusic.events import metrical_vocabulary as v
-from lstmusic.score.score import KEY_DTYPE, METER_DTYPE, NOTE_DTYPE, TEMPO_DTYPE, Score, Track, sorted_notes
+from lstmusic.score.score import TEMPO_DTYPE, Track, table
 
 GROUPED, FLAT = codecs.build("metrical"), codecs.build("metrical", grouped=False)
 FORMS = pytest.mark.parametrize("codec", [GROUPED, FLAT], ids=["grouped", "flat"])
-QUICK = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-TRACKS = (Track(0), Track(40), Track(127), Track(9, True), Track(0, True))
 STEP = 40  # ticks
-IDS_FREE = 100  # so many are drawn freely, then the shortest way to the end
+BAR = [("BAR", 0), ("METER", v.METERS.index((4, 4))), ("KEY", 0)]
+# In steps: a note of program 0 rings until 24; one of program 40 begins at 36 and rings over the bar line, until 60.
+TIED = [(0, 24, 60, 64, 0), (30, 6, 72, 64, 0), (36, 24, 67, 64, 1), (60, 12, 60, 64, 0)]
+# The only note of the first bar and the only one of the last
+LONELY = [(6, 6, 60, 64, 0), (60, 6, 62, 64, 0), (100, 2, 64, 64, 0)]
 
 
-def piece(rows, *, tempi=(), meters=(), keys=(), pickup=0):
-    """A Score of rows (onset, duration, pitch, velocity, track) and of rows of its maps, all in steps, twelve a quarter."""
-    maps = {"tempi": (tempi, TEMPO_DTYPE), "meters": (meters, METER_DTYPE), "keys": (keys, KEY_DTYPE)}
-    tables = {name: np.array([tuple(row) for row in rows_], dtype) for name, (rows_, dtype) in maps.items()}
-    notes = sorted_notes(np.array([tuple(row) for row in rows], NOTE_DTYPE))
-    return Score(notes, TRACKS, **tables, ticks_per_quarter=v.STEPS_PER_QUARTER, pickup_tick=pickup)
+@pytest.fixture
+def ids_of(score_of):
+    """A function: the ids of rows (onset, duration, pitch, velocity, track) and of a second tempo, all in steps."""
+
+    def encode(codec, rows, tempo_at=None):
+        rows = [(onset * STEP, duration * STEP, *others) for onset, duration, *others in rows]
+        score = score_of(rows, tracks=(Track(0), Track(40)))
+        if tempo_at:
+            score = replace(score, tempi=table(TEMPO_DTYPE, [0, tempo_at * STEP], [500_000, 400_000]))
+        return codec.encode(score)
+
+    return encode
 
 
-@st.composite
-def pieces(draw):
-    """Few steps, pitches and lengths, so that notes meet: in unison, nested, tied over bar lines; maps that change."""
-    last = draw(st.sampled_from([3, 48, 120]))
-    step = st.one_of(st.integers(0, last), st.integers(0, last // 12).map(lambda quarter: 12 * quarter))
-    pitch = st.one_of(st.sampled_from([0, 60, 61, 127]), st.integers(0, 127))
-    length = st.one_of(st.sampled_from([1, 12, 48, 384]), st.integers(1, 60))
-    note = st.tuples(step, length, pitch, st.sampled_from([1, 64, 127]), st.integers(0, len(TRACKS) - 1))
-    rows = draw(st.lists(note, min_size=1, max_size=16))
-    meter = st.sampled_from([(4, 4), (3, 8), (5, 16), (2, 4), (8, 4)])
-    key = st.tuples(st.integers(0, 11), st.booleans())
-    return piece(
-        rows + draw(st.lists(st.sampled_from(rows), max_size=4)),
-        tempi=sorted(draw(st.dictionaries(step, st.integers(200_000, 900_000), max_size=4)).items()),
-        meters=sorted((t, *m) for t, m in draw(st.dictionaries(step, meter, max_size=3)).items()),
-        keys=sorted((t, *k) for t, k in draw(st.dictionaries(step, key, max_size=3)).items()),
-        pickup=draw(st.sampled_from([0, 0, 3, 12, 40])),
-    )
+@pytest.fixture
+def anew(ids_of):
+    """A function: what is given of such a piece while the steps start..end-1 are written anew."""
+
+    def given(codec, rows, start, end, tempo_at=None):
+        return codec.given(ids_of(codec, rows, tempo_at), start * STEP, end * STEP)
+
+    return given
 
 
-@st.composite
-def gaps(draw, codec):
-    """The ids of a piece and a gap in its ticks: anywhere, between bar lines, from the beginning, to the end, all of it."""
-    ids = codec.encode(draw(pieces()))
-    score = codec.decode(ids)
-    end = max(int(score.bar_ticks()[-1]), score.end_tick)
-    tick = st.one_of(st.integers(0, end), st.sampled_from(score.bar_ticks().tolist()))
-    first, last = sorted([draw(st.one_of(st.just(0), tick)), draw(st.one_of(st.just(end), tick))])
-    return ids, first, max(last, first + 1)
-
-
-def rows_of(score):
-    """Every note as (onset, duration, pitch, velocity, program), drums as program 128; sorted."""
-    programs = [128 if track.drum else track.program for track in score.tracks]
-    return sorted((n[0], n[1], n[2], n[3], programs[n[4]]) for n in score.notes.tolist())
-
-
-def outside(score, start, end):
-    """The notes that sound at any time outside start..end, in ticks."""
-    return [row for row in rows_of(score) if row[0] < start or row[0] + row[1] > end]
-
-
-def after(codec, ids, rows=1):
-    """The state of songs that have all written these ids."""
-    state = codec.grammar.start(rows)
+def after(codec, ids):
+    """The state after these ids."""
+    state = codec.grammar.start(1)
     for id_ in ids[codec.group_size :]:
-        codec.grammar.advance(state, np.full(rows, id_))
+        codec.grammar.advance(state, np.array([id_]))
     return state
 
 
-# What songs draw: how much each id is wanted, of those that may come
-def wanted(way, rng, vocabulary):
-    """float [V]"""
-    even = rng.random(len(vocabulary)) + 1
-    if way == "even":
-        return even
-    if way == "kinds":
-        return even + 2 * rng.permutation(len(vocabulary.ranges))[v.KIND]
-    if way == "lowest":
-        return -np.arange(len(vocabulary), dtype=float)
-    if way == "highest":
-        return np.arange(len(vocabulary), dtype=float)
-    onwards = v.KIND == v.POSITION  # the next bar, the end or the last position
-    return even + 1000.0 * np.isin(v.KIND, (v.BAR, v.EOS)) + np.where(onwards, 10 + v.VALUE, 0)
+def steps(duration):
+    """The DURATION of so many steps."""
+    return "DURATION", v.DURATION_STEPS.tolist().index(duration)
 
 
-WAYS = ("even", "kinds", "lowest", "highest", "onwards")
-
-
-def written_anew(codec, given_, seed):
-    """A song for each way to draw; all that has to hold on the way is checked."""
-    grammar, rng = codec.grammar, np.random.default_rng(seed)
-    state, ids = after(codec, given_.prefix, len(WAYS)), []
-    was_free = np.zeros(len(WAYS), bool)
-    while not grammar.finished(state).all():
-        mask, opened = given_.mask(state), given_.open(state)
-        assert mask.any(axis=1).all(), f"dead end after {[codec.vocabulary.event(int(i)) for i in ids[-1]]}"
-        assert not (mask & ~grammar.allowed(state)).any()
-        assert (mask.sum(axis=1) == 1)[~opened].all()
-        was_free |= mask.sum(axis=1) > 1
-        ways = WAYS if len(ids) < IDS_FREE else ["onwards"] * len(WAYS)
-        wants = np.stack([wanted(way, rng, codec.vocabulary) for way in ways])
-        ids.append(np.where(mask, wants, -np.inf).argmax(axis=1))
-        grammar.advance(state, ids[-1])
-        if len(ids) == v.GROUP_SIZE and given_.free.onsets().size:
-            assert was_free.all(), "something was forced after the prefix"
-        assert len(ids) < 20 * IDS_FREE, "songs do not end"
-    songs = np.stack(ids, axis=1)
-    ends = np.argmax(songs == v.EOS, axis=1) + codec.group_size
-    return [np.concatenate([given_.prefix, song[:end]]) for song, end in zip(songs, ends, strict=True)]
-
-
-@FORMS
-@QUICK
-@given(data=st.data(), seed=st.integers(0, 999))
-def test_what_is_given_comes_out_whatever_is_drawn(codec, data, seed):
-    ids, start, end = data.draw(gaps(codec))
-    before, given_ = codec.decode(ids), codec.given(ids, start, end)
-    for song in written_anew(codec, given_, seed):
-        codec.grammar.check(song)
-        score = codec.decode(song)
-        assert outside(score, start, end) == outside(before, start, end)
-        assert score.pickup_tick == before.pickup_tick
-        for name in ("tempi", "meters", "keys"):
-            assert np.array_equal(getattr(score, name), getattr(before, name)), name
-        assert np.sum(song == v.BAR) == np.sum(ids == v.BAR)
-        assert outside(score.canonical(), start, end) == outside(
-            before.canonical(), start, end
-        )  # a file keeps them too
-
-
-def overlaps(row, others):
-    """Whether a note sounds together with one of its program and pitch."""
-    return any(
-        row[2] == other[2] and row[4] == other[4] and row[0] < other[0] + other[1] and other[0] < row[0] + row[1]
-        for other in others
-    )
-
-
-@FORMS
-@QUICK
-@given(data=st.data(), seed=st.integers(0, 999))
-def test_all_notes_that_fit_may_come(codec, data, seed):
-    """Groups of given notes, of those of the piece that fit, and of others drawn anywhere in the gap."""
-    ids, start, end = data.draw(gaps(codec))
-    score, rng = codec.decode(ids), np.random.default_rng(seed)
-    kept = outside(score, start, end)
-    unison = {row[0] for row in kept if kept.count(row) > 1}
-    onsets, bins = rng.integers(start // STEP, end // STEP + 1, 12) * STEP, 2 + 4 * rng.integers(0, 32, 12)
-    lengths = v.DURATION_STEPS[rng.integers(0, 8, 12)] * STEP
-    drawn = list(zip(onsets, lengths, rng.choice([0, 60, 127], 12), bins, rng.choice([0, 40, 128], 12), strict=True))
-    fits = [
-        row
-        for row in drawn + rows_of(score)
-        if row[0] >= start and row[0] + row[1] <= end and row[0] not in unison and not overlaps(row, kept)
-    ]
-    groups = codec._to_groups(ids)
-    step, first = codec._steps(v.KIND[groups[:, 1]], v.VALUE[groups])
-    line = step[-1]
-    others = np.flatnonzero(v.KIND[groups[:, 1]] != v.PROGRAM)
-    lines = step[v.KIND[groups[:, 0]] == v.BAR]
-    rows = []
-    for onset, length, pitch, velocity, program in kept + fits:
-        at = onset // STEP + first
-        if at >= line:
+def may_follow(codec, given_, kind, *events):
+    """The values of a kind that may follow the prefix and these events, those that the flat form leaves out aside."""
+    state = after(codec, given_.prefix)
+    for event in events:
+        kind_, value = event
+        same = {"POSITION": state["position"], "PROGRAM": state["program"]}.get(kind_, -2)
+        if codec is FLAT and value == same:
             continue
-        position = at - lines[np.searchsorted(lines, at, side="right") - 1]
-        key = v.FIRST[v.DRUM] if program == 128 else v.FIRST[v.PITCH]
-        long = np.searchsorted(v.DURATION_STEPS, length // STEP)
-        note = position, program, pitch, long, velocity // 4 + 1
-        zero = v.FIRST[v.POSITION], v.FIRST[v.PROGRAM], key, v.FIRST[v.DURATION], v.FIRST[v.VELOCITY] - 1
-        members = np.array(note) + np.array(zero)
-        rows.append(((at, 2, *note[1:]), members))
-    rows += [((step[k], int(v.KIND[groups[k, 0]] != v.BAR)), groups[k]) for k in others]
-    song = codec._to_ids(np.array([members for _, members in sorted(rows, key=lambda row: tuple(map(int, row[0])))]))
-    bars = np.searchsorted(lines, [onset // STEP + first for onset, *_ in kept + fits], side="right")
-    if not {1, len(lines) - 1} <= set(bars.tolist()):
-        return  # the first bar and the last have to hold a note
-    codec.grammar.check(song)
-    given_ = codec.given(ids, start, end)
-    assert given_.prefix.tolist() == song[: len(given_.prefix)].tolist()
-    states = codec.grammar.trajectory(song)[len(given_.prefix) :]
-    mask = given_.mask(states)
-    came = mask[np.arange(len(states)), song[len(given_.prefix) :].astype(np.int64)]
-    assert came.all(), codec.vocabulary.event(int(song[len(given_.prefix) + np.argmin(came)]))
+        id_ = codec.vocabulary.id(*event)
+        assert given_.mask(state)[0, id_], event
+        codec.grammar.advance(state, np.array([id_]))
+    ids = np.flatnonzero(given_.mask(state)[0])
+    return [e.value for e in map(codec.vocabulary.event, ids.tolist()) if e.kind == kind]
+
+
+def bar(codec):
+    """The ids of a bar of 4/4."""
+    return [*BAR, ("PAD", 0), ("PAD", 0)] if codec is GROUPED else BAR
+
+
+@FORMS
+def test_notes_are_free_between_those_that_ring_into_the_gap_and_out_of_it(codec, anew):
+    given_ = anew(codec, TIED, 12, 48)
+    first = [("POSITION", 0)] * (codec is GROUPED) + [("PROGRAM", 0), ("PITCH", 60), steps(24), ("VELOCITY", 16)]
+    words = [codec.vocabulary.event(int(id_)) for id_ in given_.prefix if id_ not in (v.BOS, v.PAD)]
+    assert words == [*BAR, ("POSITION", 0), ("TEMPO", 120), *first]
+    assert may_follow(codec, given_, "POSITION") == list(range(12, 37))
+    assert may_follow(codec, given_, "BAR") == []
+    at_12, at_30 = [("POSITION", 12)], [("POSITION", 30)]
+    assert may_follow(codec, given_, "PITCH", *at_12, ("PROGRAM", 0)) == [p for p in range(128) if p != 60]
+    assert may_follow(codec, given_, "PITCH", ("POSITION", 24), ("PROGRAM", 0)) == list(range(128))
+    assert may_follow(codec, given_, "DRUM", *at_12, ("PROGRAM", 128)) == list(range(128))
+    assert may_follow(codec, given_, "TEMPO", *at_12) == []
+    for program, pitch, longest in ((40, 67, 6), (40, 66, 18), (0, 67, 18)):
+        note = *at_30, ("PROGRAM", program), ("PITCH", pitch)
+        assert may_follow(codec, given_, "DURATION", *note)[-1] == steps(longest)[1]
+    note = ("PITCH", 64), steps(6), ("VELOCITY", 20)
+    assert may_follow(codec, given_, "POSITION", *at_30, ("PROGRAM", 50), *note)[-6:] == list(range(31, 37))
+
+
+@FORMS
+def test_a_given_note_comes_at_its_place_in_the_order(codec, anew):
+    given_ = anew(codec, TIED, 12, 48)
+    at_36 = ("POSITION", 36)
+    programs = may_follow(codec, given_, "PROGRAM", at_36)  # the flat form goes on with program 0 without saying so
+    assert programs == list(range(codec is FLAT, 41))
+    assert may_follow(codec, given_, "PITCH", at_36, ("PROGRAM", 40)) == list(range(68))
+    own = at_36, ("PROGRAM", 40), ("PITCH", 67)
+    assert may_follow(codec, given_, "DURATION", *own) == [steps(24)[1]]
+    assert may_follow(codec, given_, "VELOCITY", *own, steps(24)) == [16]
+    done = *own, steps(24), ("VELOCITY", 16)
+    assert may_follow(codec, given_, "BAR", *done) == [0]
+    assert may_follow(codec, given_, "POSITION", *done)[-11:] == list(range(37, 48))
+    again = *done, at_36, ("PROGRAM", 40)
+    assert may_follow(codec, given_, "PITCH", *again) == list(range(68, 128))
+    assert may_follow(codec, given_, "POSITION", *done, *bar(codec)) == [12]
+
+
+@FORMS
+def test_the_last_free_note_of_a_step_leaves_a_place_for_no_other(codec, anew):
+    """The last step before the end: a drum on the highest key can only be followed by the same one."""
+    given_ = anew(codec, TIED, 12, 36)
+    note = ("POSITION", 35), ("PROGRAM", 128), ("DRUM", 127), steps(1), ("VELOCITY", 32)
+    state_kinds = {kind: may_follow(codec, given_, kind, *note) for kind in ("POSITION", "DRUM", "BAR")}
+    assert state_kinds == {
+        "POSITION": [35, 36] if codec is GROUPED else [36],
+        "DRUM": [127] * (codec is FLAT),
+        "BAR": [],
+    }
+    longer = ("POSITION", 34), ("PROGRAM", 127), ("PITCH", 127), steps(2), ("VELOCITY", 32)
+    at = *longer, ("POSITION", 34)
+    assert may_follow(codec, given_, "PROGRAM", *at) == [127, 128] if codec is GROUPED else [128]
+    assert may_follow(codec, given_, "DURATION", *at, ("PROGRAM", 127), ("PITCH", 127)) == [steps(2)[1]]
+
+
+@FORMS
+def test_a_tempo_waits_for_the_note_that_its_bar_has_to_have(codec, anew):
+    given_ = anew(codec, LONELY, 0, 12, tempo_at=40)
+    first = 0 if codec is GROUPED else 1
+    assert may_follow(codec, given_, "POSITION") == list(range(first, 12))
+    assert may_follow(codec, given_, "PROGRAM", ("POSITION", 11)) == list(range(129))
+    note = ("POSITION", 11), ("PROGRAM", 0), ("PITCH", 60), steps(1), ("VELOCITY", 1)
+    assert may_follow(codec, given_, "POSITION", *note)[-1] == 40
+    assert may_follow(codec, given_, "TEMPO", *note, ("POSITION", 40)) == [150]
+    given_ = anew(codec, LONELY, 96, 106, tempo_at=106)
+    assert may_follow(codec, given_, "POSITION") == list(range(10))
+    assert may_follow(codec, given_, "BAR") == []
+    note = ("POSITION", 9), *note[1:]
+    assert may_follow(codec, given_, "POSITION", *note)[-1] == 10
+    given_ = anew(codec, LONELY, 48, 96, tempo_at=50)  # a bar between may stay empty
+    tempo = [("POSITION", 2), ("TEMPO", 150), *[("PAD", 0)] * 3 * (codec is GROUPED)]
+    assert may_follow(codec, given_, "POSITION") == [0, 1, 2]
+    assert may_follow(codec, given_, "BAR", *tempo) == [0]
+
+
+@FORMS
+def test_notes_in_unison_that_ring_out_of_the_gap_come_as_often_as_they_were(codec, anew):
+    unison = [(0, 12, 60, 64, 0), *[(36, 24, 67, 64, 1)] * 3, (60, 12, 60, 64, 0)]
+    given_ = anew(codec, unison, 12, 48)
+    note = ("POSITION", 36), ("PROGRAM", 40), ("PITCH", 67), steps(24), ("VELOCITY", 16)
+    assert may_follow(codec, given_, "POSITION") == list(range(12, 37))
+    for before in range(3):
+        done = note * before
+        assert may_follow(codec, given_, "BAR", *done) == []
+        assert may_follow(codec, given_, "PITCH", *done, *note[:2]) == [67]
+    assert may_follow(codec, given_, "BAR", *note * 3) == [0]
+    assert may_follow(codec, given_, "POSITION", *note * 3) == list(range(37, 48))
+
+
+@FORMS
+def test_the_prefix_of_a_whole_piece_is_where_the_music_begins(codec, anew):
+    given_ = anew(codec, TIED, 0, 96)
+    assert codec.decode(given_.prefix).notes.size == 0
+    assert v.KIND[given_.prefix[given_.prefix != v.PAD]].tolist()[-5:] == [v.BAR, v.METER, v.KEY, v.POSITION, v.TEMPO]
+
+
+@FORMS
+def test_a_gap_without_a_step_leaves_nothing_free(codec, ids_of):
+    ids = ids_of(codec, TIED)
+    given_ = codec.given(ids, 12 * STEP + 1, 13 * STEP - 1)
+    assert given_.prefix.tolist() == ids[: -codec.group_size].tolist()
+    state = after(codec, given_.prefix)
+    assert np.flatnonzero(given_.mask(state)[0]).tolist() == [v.EOS]
+    assert not given_.open(state).any()
+
+
+@FORMS
+def test_what_is_open_ends_with_the_last_step_of_the_gap(codec, ids_of):
+    ids = ids_of(codec, TIED)
+    given_, states = codec.given(ids, 12 * STEP, 48 * STEP), codec.grammar.trajectory(ids)
+    second = np.flatnonzero(ids == v.BAR)[1]
+    assert given_.open(states).tolist() == [True] * (second + 1) + [False] * (len(ids) - second - 1)
+
+
+@FORMS
+def test_a_gap_or_a_voice_that_is_not_there(codec, ids_of):
+    ids = ids_of(codec, TIED)
+    with pytest.raises(ConfigError, match="gap of ticks 5 to 5"):
+        codec.given(ids, 5, 5)
+    with pytest.raises(ConfigError, match="keep=Soprano"):
+        codec.given(ids, 0, 5, keep=["Soprano"])

@@ -52,9 +52,11 @@ def compare(
         GenerationError: a song had no notes with any of the seeds tried.
     """
     started = time.monotonic()
-    sets = gathered(model, corpus, config, console)
-    console.print("measuring them beside held-out pieces")
-    tables = {name: statistics.table(scores) for name, scores in sets.items()}
+    words = f"writing {config.songs} songs, and as many by a Markov chain; measuring them beside held-out pieces"
+    console.print(words, highlight=False)
+    with console.status("a minute or more"):
+        sets = gathered(model, corpus, config)
+        tables = {name: statistics.table(scores) for name, scores in sets.items()}
     rows = [_statistic(name, {each: table[:, k] for each, table in tables.items()}) for k, name in _numbered()]
     found = {
         "seed": config.seed,
@@ -69,19 +71,19 @@ def compare(
     return _plain(found)
 
 
-def gathered(model: MusicModel, corpus: Corpus, config: EvaluateConfig, console: Console) -> dict[str, list[Score]]:
+def gathered(model: MusicModel, corpus: Corpus, config: EvaluateConfig) -> dict[str, list[Score]]:
     """The music of each of `SETS`."""
     codec, held_out, train = corpus.codec, _pieces(corpus, HELD_OUT), corpus.indices("train")
     count = min(config.songs, len(train))
     real = [train[k * len(train) // count] for k in range(count)]
-    console.print(f"writing {config.songs} songs, and as many by a Markov chain")
     chain = MarkovModel(codec, [corpus.ids(piece) for piece in train])
     generators = [np.random.default_rng((config.seed, number)) for number in range(config.songs)]
     how: dict[str, Any] = {"seed": config.seed, "temperature": config.temperature, "jobs": config.jobs}
-    checkpoint = str(model.folder.path.resolve()) if model.folder.path else config.checkpoint
     return {
         "held_out": _decoded(codec, [corpus.ids(piece) for piece in held_out]),
-        "model": [song.score for song in song_writing.write(checkpoint, config.songs, **how).songs],
+        "model": [
+            song.score for song in song_writing.write(str(model.folder.path.resolve()), config.songs, **how).songs
+        ],
         "markov": _decoded(codec, chain.write(generators)),
         "real": _decoded(codec, [corpus.ids(piece) for piece in real]),
     }
@@ -112,7 +114,7 @@ def _statistic(name: str, values: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 def _shared(model: MusicModel, sets: Mapping[str, list[Score]]) -> dict[str, Any] | None:
     """What the music of each set shares with the training pieces; None where the model has no index of them."""
-    index = index_of(model.folder.path) if model.folder.path else None
+    index = index_of(model.folder.path)
     return None if index is None else {name: band(index.longest(scores))._asdict() for name, scores in sets.items()}
 
 

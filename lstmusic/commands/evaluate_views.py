@@ -62,9 +62,9 @@ def _show_whole(found: dict[str, Any], console: Console) -> None:
     shared = found["shared_with_training"]
     table = Table(title="whole pieces", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
-    table.add_column("told from held-out ones (AUC),\n0.5: not at all", justify="right", no_wrap=True)
+    table.add_column("told from held-out ones:\nAUC, 0.5 is not at all", justify="right", no_wrap=True)
     if shared:
-        table.add_column("bars shared with one training piece:\nmedian, 95 %, most", justify="right", no_wrap=True)
+        table.add_column("bars shared with a piece of\ntraining: median, 95 %, most", justify="right", no_wrap=True)
     for name in SETS:
         told = found["two_sample"].get(name)
         own = (shared or {}).get(name)

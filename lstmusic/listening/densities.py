@@ -54,6 +54,12 @@ class Panel:
         """The values to which the statistic applies."""
         return {name: values[np.isfinite(values)] for name, values in self.groups.items()}
 
+    @property
+    def tells(self) -> bool:
+        """Whether there is anything to see."""
+        real, *others = self.finite.values()
+        return len(real) > 1 and len(np.unique(np.concatenate([real, *others]))) > 1
+
 
 def density(values: np.ndarray, grid: np.ndarray, low: float, high: float) -> np.ndarray:
     """A density by Gaussian kernels, float [G], mirrored at both ends so that nothing of it lies beyond them.
@@ -72,7 +78,7 @@ def density(values: np.ndarray, grid: np.ndarray, low: float, high: float) -> np
 
 
 def draw(path: Path, panels: Sequence[Panel], *, title: str) -> Path:
-    """Draw a panel for each statistic that applies to two real pieces or more, as a PNG.
+    """Draw a panel for each statistic that applies to two real pieces or more and is not the same everywhere, as a PNG.
 
     Returns:
         The path written.
@@ -84,7 +90,7 @@ def draw(path: Path, panels: Sequence[Panel], *, title: str) -> Path:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    shown = [panel for panel in panels if len(next(iter(panel.finite.values()))) > 1]
+    shown = [panel for panel in panels if panel.tells]
     rows = max(-(-len(shown) // PANELS_PER_ROW), 1)
     size = (PANELS_PER_ROW * PANEL_IN[0], rows * PANEL_IN[1] + 0.9)
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.09, w_pad=0.09))
@@ -117,9 +123,6 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         style = STYLES[number % len(STYLES)]
         if left - margin <= values.mean() <= right + margin:
             axes.plot(values.mean(), 0, "^", color=style["color"], ms=7, mec="white", mew=0.7, clip_on=False, zorder=5)
-        if high == low:
-            axes.axvline(low, label=name, **style)
-            continue
         curve = density(values, grid, low, high)
         if number:
             axes.plot(grid, curve, label=name, **style)
@@ -127,7 +130,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
             axes.fill_between(grid, curve, label=name, fc=AREA, ec=REAL, lw=1.2)
         most = max(most, float(curve.max())) if number < 2 else most
     axes.set_xlim(left - margin, right + margin)
-    axes.set_ylim(0, HEADROOM * most or 1)
+    axes.set_ylim(0, HEADROOM * most)
     _label(axes, panel)
 
 
@@ -138,6 +141,7 @@ def _label(axes: Axes, panel: Panel) -> None:
     axes.set_title(panel.words, fontsize=11.5, loc="left", color=INK)
     axes.set_xlabel(panel.unit, fontsize=9.5, color=REAL)
     axes.tick_params(labelsize=9, colors=REAL)
+    axes.locator_params(axis="x", nbins=6)
     names = list(panel.groups)
     for place, (name, overlap) in enumerate(reversed(list(panel.overlaps.items()))):
         how = {"color": STYLES[names.index(name) % len(STYLES)]["color"], "ha": "right", "fontsize": 10.5}

@@ -24,10 +24,9 @@ SONGS, SEED, TEMPERATURE = 3, 4, 0.9
 
 @pytest.fixture(scope="module")
 def model(chorale_run, tmp_path_factory):
-    """The folder of the tiny model, without an index of its training pieces."""
+    """The folder of the tiny model."""
     folder = tmp_path_factory.mktemp("models") / "model"
     shutil.copytree(chorale_run / "model", folder)
-    (folder / INDEX_FILE).unlink(missing_ok=True)
     return folder
 
 
@@ -90,20 +89,23 @@ def test_the_picture_and_the_report_are_whole(evaluated, report_of):
     assert "NaN" not in (evaluated / "report.json").read_text()
 
 
-def test_what_songs_share_is_told_where_the_model_has_an_index(model, corpus, evaluated, report_of, tmp_path, capsys):
-    assert report_of(evaluated)["songs"]["shared_with_training"] is None
-    folder = tmp_path / "model"
-    shutil.copytree(model, folder)
-    train = scores_of(corpus, "train")
-    index = Index.build((f"piece {k}", score) for k, score in enumerate(train))
-    (folder / INDEX_FILE).write_bytes(index.to_bytes())
-    assert main(["evaluate", f"checkpoint={folder}", "songs=2", "jobs=1", f"hydra.run.dir={tmp_path}/e"]) == 0
-    shared = report_of(tmp_path / "e")["songs"]["shared_with_training"]
+def test_what_songs_share_with_the_training_pieces(evaluated, report_of, corpus):
+    shared = report_of(evaluated)["songs"]["shared_with_training"]
+    index = Index.build((f"piece {k}", score) for k, score in enumerate(scores_of(corpus, "train")))
+    held_out = index.longest(scores_of(corpus, "valid", "test"))
     assert list(shared) == ["held_out", "model", "markov"]
-    runs = index.longest(scores_of(corpus, "valid", "test"))
-    assert shared["held_out"]["bars_most"] == max((run.bars for run in runs if run), default=0)
-    assert shared["model"]["pieces"] == 2
-    assert "bars shared with one training piece" in capsys.readouterr().out
+    assert shared["held_out"]["bars_most"] == pytest.approx(max((run.bars for run in held_out if run), default=0))
+    assert shared["model"]["pieces"] == shared["markov"]["pieces"] == SONGS
+
+
+def test_without_an_index_it_is_not_known(evaluated, model, report_of, tmp_path, capsys):
+    folder = tmp_path / "model"
+    shutil.copytree(model, folder, ignore=shutil.ignore_patterns(INDEX_FILE))
+    found = report_of(evaluated)["songs"]
+    found["shared_with_training"] = evaluate_songs._shared(lstmusic.load(folder), {})
+    assert found["shared_with_training"] is None
+    evaluate_views.show_songs(found, Console(width=80))
+    assert "the model has no index of its training pieces" in capsys.readouterr().out
 
 
 def test_without_songs_nothing_is_written(chorale_run, report_of, tmp_path):
@@ -149,6 +151,9 @@ def test_the_table_fits_a_narrow_screen(evaluated, report_of):
     found["two_sample"]["model"] = dict.fromkeys(("value", "low", "high"))
     left_out = found["statistics"][list(STATISTICS).index("scale_consistency")]
     left_out["held_out"]["pieces"] = 0
+    found["shared_with_training"] = {
+        name: {"bars_median": 100.25, "bars_95": 1.5, "bars_most": 9} for name in ("held_out", "model", "markov")
+    }
     console = Console(width=80, record=True, file=io.StringIO())
     evaluate_views.show_songs(found, console)
     text = console.export_text()
@@ -157,7 +162,9 @@ def test_the_table_fits_a_narrow_screen(evaluated, report_of):
     assert "groove similarity" in text
     assert left_out["words"] not in text
     assert "…" not in text
-    assert [line.split() for line in text.splitlines() if line.startswith(" this model")] == [["this", "model", "-"]]
+    assert [line.split() for line in text.splitlines() if line.startswith(" this model")] == [
+        ["this", "model", "-", "100.2,", "1.5,", "9.0"]
+    ]
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_a_picture_shows_each_group_at_its_place(tmp_path):
 def test_a_row_for_every_few_statistics_that_apply(tmp_path):
     nothing, some = np.full(9, np.nan), RNG.normal(0, 1, 9)
     shown = [panel(some, some, some)] * (PANELS_PER_ROW + 1)
-    left_out = [panel(nothing, some, some), panel(np.r_[nothing, 1.0], some, some)]
+    left_out = [panel(nothing, some, some), panel(np.r_[nothing, 1.0], some, some), panel(some * 0, some * 0, nothing)]
     heights = []
     for number, panels in enumerate((shown, shown + left_out, shown[:-1], left_out, [])):
         path = densities.draw(tmp_path / f"{number}.png", panels, title="Songs")
@@ -70,7 +70,7 @@ def test_any_values_can_be_drawn(tmp_path):
     nothing, zeros, one = np.full(4, np.nan), np.zeros(4), np.array([3.0, np.nan])
     spike = np.r_[np.zeros(400), 1e6]
     panels = [
-        panel(zeros, zeros, zeros),
+        panel(zeros, zeros, one),
         panel(zeros, nothing, one),
         panel(spike, zeros, one),
         panel(zeros, spike, one),

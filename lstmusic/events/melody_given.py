@@ -91,15 +91,12 @@ class MelodyGiven(Given):
     def _durations(self, step: np.ndarray, kind: np.ndarray) -> np.ndarray:
         """Which may come for a group of this kind [B] at this step [B], bool [B, durations].
 
-        The longest, or one after which something else may come: a free note is always followed by something, a silence
-        where it ends in the free stretch.
+        The longest, or one that ends in the free stretch.
         """
-        silent = kind == v.REST
-        until = np.where(silent, self._silent_until[step], self._sound_until[step])
+        until = np.where(kind == v.REST, self._silent_until[step], self._sound_until[step])
         longest = np.minimum(np.minimum(until, self._next_change[step]) - step, v.MAX_DURATION)[:, None]
         ends_free = self._free[np.minimum(step[:, None] + STEPS, self.length)]
-        shorter = np.where(silent[:, None], ends_free, self._free[step][:, None])
-        return (longest == STEPS) | (longest > STEPS) & shorter
+        return (longest == STEPS) | (longest > STEPS) & ends_free
 
 
 def _next(steps: np.ndarray, length: int) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 
 from lstmusic.benchmarks.held_out import HELD_OUT
 from lstmusic.benchmarks.overfitted import overfitted
-from lstmusic.benchmarks.planting import found, planted
+from lstmusic.benchmarks.planting import cut, found, planted
 from lstmusic.benchmarks.song_writing import opened, write
 from lstmusic.corpus.store import Corpus
 from lstmusic.evaluation.originality import Index, Run, band
@@ -49,8 +49,8 @@ def rows(
         songs: how many of each.
 
     Yields:
-        A row for `held-out pieces`, with the index's time and size; for `songs`; for those with `planted` bars; and of
-        chorales for `overfitted` songs. See `_row` and COLUMNS.
+        A row for `held-out pieces`, with the index's time and size; for `songs`; for `held-out beginnings`, as long as
+        these; for songs with `planted` bars; and of chorales for `overfitted` songs. See `_row` and COLUMNS.
     """
     for model in models:
         kind = {"model": model, "encoding": opened(model).codec.name}
@@ -58,11 +58,13 @@ def rows(
         corpus = corpus_of(model)
         index, cost = _built(corpus)
         note(f"{model}: held-out pieces")
-        held_out = index.longest([_score(corpus, k) for split in HELD_OUT for k in corpus.indices(split)])
+        pieces = [corpus.codec.decode(corpus.ids(k)) for split in HELD_OUT for k in corpus.indices(split)]
+        held_out = index.longest(pieces)
         yield kind | _row("held-out pieces", held_out, held_out) | cost
         note(f"{model}: songs")
         written = [song.score for song in write(model, songs).songs]
         yield kind | _row("songs", index.longest(written), held_out)
+        yield kind | _row("held-out beginnings", index.longest(_as_long(pieces, written)), held_out)
         note(f"{model}: planted bars")
         results = found(index, planted(corpus, written, PLANTED))
         told = {
@@ -89,8 +91,10 @@ def _built(corpus: Corpus) -> tuple[Index, dict[str, float]]:
     return index, {"index_s": seconds, "share_of_corpus": size / (BYTES_PER_ID * ids)}
 
 
-def _score(corpus: Corpus, piece: int) -> Score:
-    return corpus.codec.decode(corpus.ids(piece))
+def _as_long(pieces: Sequence[Score], songs: Sequence[Score]) -> list[Score]:
+    """The beginnings of pieces, of as many bars as half of the songs have or fewer."""
+    bars = int(np.median([len(song.bar_ticks()) - 1 for song in songs]))
+    return [cut(piece, 0, int(piece.bar_ticks()[: bars + 1][-1])) for piece in pieces]
 
 
 def _of_overfitted(corpus: Corpus, index: Index, note: Callable[[str], None]) -> tuple[list[Run | None], float]:

@@ -88,13 +88,13 @@ def _busy_bars(piece: Score, rng: np.random.Generator) -> tuple[int, int] | None
         np.searchsorted(ticks, ticks + LEAST_QUARTERS * piece.ticks_per_quarter), np.arange(len(ticks)) + BARS
     )
     for first in rng.permutation(np.flatnonzero(stops < len(ticks))).tolist():
-        part = lines(_cut(piece, int(ticks[first]), int(ticks[stops[first]])))
+        part = lines(cut(piece, int(ticks[first]), int(ticks[stops[first]])))
         if len(part.track) and np.bincount(part.track).max() >= LEAST_MOMENTS:
             return first, int(stops[first])
     return None
 
 
-def _cut(piece: Score, start: int, stop: int) -> Score:
+def cut(piece: Score, start: int, stop: int) -> Score:
     """The piece without the notes that begin before one tick, or at another or later."""
     onset = piece.notes["onset_tick"]
     return replace(piece, notes=piece.notes[(onset >= start) & (onset < stop)])
@@ -103,7 +103,7 @@ def _cut(piece: Score, start: int, stop: int) -> Score:
 def _plant(song: Score, piece: Score, span: tuple[int, int]) -> tuple[Score, tuple[int, int]]:
     """The song with bars of a piece in place of what begins in its middle, and the numbers of its bars that have them."""
     start, stop = piece.bar_ticks()[list(span)].tolist()
-    new = _cut(piece, start, stop).notes.copy()
+    new = cut(piece, start, stop).notes.copy()
     ticks = song.bar_ticks()
     at = int(ticks[len(ticks) // 2])
     scale = SLOWER * song.ticks_per_quarter / piece.ticks_per_quarter

@@ -100,7 +100,7 @@ def test_the_same_notes_elsewhere_are_told_apart(eighths):
 def small(monkeypatch):
     """Little to learn by heart, and little that learns it."""
     monkeypatch.setattr(overfitted, "SIZES", {"cell": "lstm", "embedding_size": 16, "hidden_size": 48, "num_layers": 1})
-    monkeypatch.setattr(overfitted, "EPOCHS", 60)
+    monkeypatch.setattr(overfitted, "EPOCHS", 80)
 
 
 def test_a_model_learns_by_heart(small, phrase):
@@ -109,7 +109,7 @@ def test_a_model_learns_by_heart(small, phrase):
     before = torch.get_rng_state()
     model = overfitted.overfitted(codec, pieces, epochs=overfitted.EPOCHS)
     assert torch.equal(before, torch.get_rng_state())
-    assert all(model.nll(phrase(3, seed)).mean() < 0.1 for seed in range(2))
+    assert all(model.nll(phrase(3, seed)).mean() < 0.2 for seed in range(2))
     assert model.nll(phrase(3, 2)).mean() > 1
 
 
@@ -127,14 +127,15 @@ def test_rows_and_their_summary(phrase, tiny_checkpoint, monkeypatch):
         valid=[phrase(6, 4)],
         test=[phrase(6, 5), phrase(6, 0)],
     )
-    written = SimpleNamespace(songs=[SimpleNamespace(score=phrase(12, 6 + k)) for k in range(2)])
+    written = SimpleNamespace(songs=[SimpleNamespace(score=phrase(bars, 6 + bars)) for bars in (3, 5)])
     monkeypatch.setattr(originality, "write", lambda model, songs: written)
     monkeypatch.setattr(originality, "LEARNED_BY_HEART", 2)
     monkeypatch.setattr(originality, "OVERFITTED_SONGS", 4)
     monkeypatch.setattr(originality, "overfitted", lambda codec, pieces, note: copying(codec, pieces, note))
     rows = list(originality.rows(note=notes.append, corpus_of=lambda model: own, models=[checkpoint], songs=2))
-    held_out, songs, planted, copies = rows
-    assert [row["case"] for row in rows] == ["held-out pieces", "songs", "planted", "overfitted"]
+    held_out, songs, beginnings, planted, copies = rows
+    cases = ["held-out pieces", "songs", "held-out beginnings", "planted", "overfitted"]
+    assert [row["case"] for row in rows] == cases
     assert all(row.keys() == held_out.keys() for row in rows)
     assert (held_out["pieces"], held_out["bars_most"], held_out["notes_most"]) == (
         3,
@@ -146,13 +147,14 @@ def test_rows_and_their_summary(phrase, tiny_checkpoint, monkeypatch):
     train_bytes = 2 * sum(own.pieces[k].length for k in range(4))
     assert held_out["share_of_corpus"] == len(indexed(own).to_bytes()) / train_bytes
     assert songs["pieces"] == 2
+    assert (beginnings["pieces"], beginnings["bars_most"], beginnings["notes_most"]) == (3, 4.0, 16.0)
     assert (planted["pieces"], planted["source"], planted["bars_median"]) == (4, 1.0, pytest.approx(4.4, abs=0.4))
     assert (copies["pieces"], copies["source"], copies["bars_median"]) == (4, 1.0, 6.0)
     assert copies["more_than_held_out"] == pytest.approx((2 + 0.5) / 3)  # longer than two of the held-out pieces
     assert notes[-1] == f"{checkpoint}: learning by heart"
     table = originality.summary(rows)
-    assert table[2]["model"] == f"{checkpoint} (chorale)"
-    assert table[2]["source"] == "100.0%"
+    assert table[3]["model"] == f"{checkpoint} (chorale)"
+    assert table[3]["source"] == "100.0%"
     assert table[1]["source"] is None
 
 

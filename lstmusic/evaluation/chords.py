@@ -62,7 +62,7 @@ def chord_change_rate(score: Score) -> float:
 def chord_progression_irregularity(score: Score) -> float:
     """The share of different trigrams among the trigrams of the chord progression: 1 if no three chords come again.
 
-    Wu and Yang (2020), "The Jazz Transformer on the front line", section 4.3 (CPI). Theirs are annotated chords; these are
+    CPI of Wu and Yang (2020), "The Jazz Transformer on the front line". Their chords are written by the model; these are
     `beat_chords`, of which one that stays counts once. Not a number with fewer than three chords.
     """
     chords = beat_chords(score)

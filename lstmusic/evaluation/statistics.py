@@ -45,7 +45,7 @@ class Statistic(NamedTuple):
 def pitch_class_entropy(score: Score) -> float:
     """Entropy of the pitch classes of the notes, in bits: 0 for one, 3.58 for twelve that come equally often.
 
-    MusPy's `chroma_entropy`; Wu and Yang (2020), section 4.1, over the whole piece. Not a number without notes.
+    MusPy's `chroma_entropy`; H of Wu and Yang (2020) over the whole piece. Not a number without notes.
     """
     pitch_class = pitched(score)["pitch"] % NUM_PITCH_CLASSES
     return entropy(pitch_class) / math.log(2) if len(pitch_class) else NAN
@@ -54,9 +54,9 @@ def pitch_class_entropy(score: Score) -> float:
 def windowed_entropy(score: Score) -> float:
     """The mean of `pitch_class_entropy` over every four bars in a row, in bits; of a shorter piece, over all of it.
 
-    Wu and Yang (2020), "The Jazz Transformer on the front line", section 4.1 (H4). Windows without notes do not count.
+    H4 of Wu and Yang (2020), "The Jazz Transformer on the front line" (MusDr). Windows without notes do not count.
     """
-    notes, bar = pitched(score), None
+    notes = pitched(score)
     if not len(notes):
         return NAN
     lines = score.bar_ticks()
@@ -75,7 +75,7 @@ def windowed_entropy(score: Score) -> float:
 def scale_consistency(score: Score) -> float:
     """The largest share of notes that one major or natural minor scale holds; not a number without notes.
 
-    MusPy's `scale_consistency`; Mogren (2016), "C-RNN-GAN", section 4.2.
+    MusPy's `scale_consistency`, after Mogren (2016), "C-RNN-GAN".
     """
     histogram = pitch_class_histogram(score)
     if not histogram.any():
@@ -86,8 +86,8 @@ def scale_consistency(score: Score) -> float:
 def groove_similarity(score: Score) -> float:
     """How alike the onsets of any two bars are: 1 minus the share of 64 positions at which one has an onset, one has not.
 
-    Wu and Yang (2020), section 4.2 (GS): the mean over all pairs of bars. An upbeat is no bar here. A position is a 64th of
-    its bar, whatever the meter. Not a number with fewer than two bars.
+    GS of Wu and Yang (2020): the mean over all pairs of bars. An upbeat is no bar here. A position is a 64th of its bar,
+    whatever the meter. Not a number with fewer than two bars.
     """
     lines = score.bar_ticks()[int(score.pickup_tick > 0) :]
     bars = len(lines) - 1
@@ -168,7 +168,7 @@ def note_length(score: Score) -> float:
 def inter_onset_interval(score: Score) -> float:
     """The mean time from one onset to the next in quarters, notes struck together counting once.
 
-    Yang and Lerch (2020), section 3.2 (IOI), for several voices. Not a number with fewer than two onsets.
+    The IOI of Yang and Lerch (2020), over all voices together. Not a number with fewer than two onsets.
     """
     onsets = np.unique(pitched(score)["onset_tick"])
     return float(np.diff(onsets).mean()) / score.ticks_per_quarter if len(onsets) > 1 else NAN

@@ -76,6 +76,12 @@ def test_notes_count_by_how_long_they_sound(chord_of):
     assert chord_of((4, 48), (4, 52), (1, 55), (4, 57)) == MINOR + A
 
 
+def test_a_note_counts_from_its_onset(score_of):
+    # C and E for a quarter, G for three 16ths of it, A for the last: C major holds 4 + 4 + 3 of 12, A minor 4 + 4 + 1
+    rows = [(0, 480, 48, 80, 0), (0, 480, 52, 80, 0), (0, 360, 55, 80, 0), (360, 120, 57, 80, 0)]
+    assert chords.beat_chords(score_of(rows, meter=(1, 4))).tolist() == [MAJOR + C]
+
+
 def test_held_notes_count_in_every_beat_and_drums_in_none(score_of):
     kit = (Track(), Track(0, True, "kit"))
     rows = [(0, 960, pitch, 80, 0) for pitch in TRIADS["F"]] + [(0, 1920, 38, 80, 1)]

@@ -161,10 +161,8 @@ def _density(values: np.ndarray, bandwidth: float, grid: np.ndarray) -> np.ndarr
     counts = np.bincount(left, 1 - (place - left), len(grid)) + np.bincount(left + 1, place - left, len(grid))
     kernel = np.exp(-0.5 * (np.arange(1 - len(grid), len(grid)) * step / bandwidth) ** 2)
     size = 4 * len(grid)
-    smooth = np.fft.irfft(np.fft.rfft(counts, size) * np.fft.rfft(kernel, size), size)[
-        len(grid) - 1 : 2 * len(grid) - 1
-    ]
-    smooth = np.maximum(smooth, 0)
+    spectrum = np.fft.rfft(counts, size) * np.fft.rfft(kernel, size)
+    smooth = np.maximum(np.fft.irfft(spectrum, size)[len(grid) - 1 :][: len(grid)], 0)
     return smooth / smooth.sum()
 
 

@@ -3,6 +3,7 @@
 import math
 from itertools import combinations
 
+import music21
 import numpy as np
 import pytest
 from hypothesis import given
@@ -140,6 +141,26 @@ def test_not_a_number_without_four_voices(measure, chords, score_of):
     assert math.isnan(measure(chords(STILL, tracks=drums)))
     overlapping = [(0, 480, pitch, 80, voice) for voice, pitch in enumerate(STILL)] + [(240, 480, 72, 80, 0)]
     assert math.isnan(measure(score_of(overlapping, tracks=NAMED)))
+
+
+def test_as_music21_finds_them_in_bach():
+    """BWV 40.8 ends four phrases with an anticipation in the soprano, a fifth above the tenor."""
+    chorale = music21.corpus.parse("bach/bwv40.8")
+    parts = [part.flatten().stripTies().notes.stream() for part in chorale.parts]
+    begin = [{note.offset: note for note in part} for part in parts]
+    end = [{note.offset + note.quarterLength: note for note in part} for part in parts]
+    fifths = octaves = 0
+    for upper, lower in combinations(range(4), 2):
+        for moment in set(begin[upper]) & set(begin[lower]) & set(end[upper]) & set(end[lower]):
+            notes = (end[upper], begin[upper], end[lower], begin[lower])
+            quartet = music21.voiceLeading.VoiceLeadingQuartet(*(part[moment] for part in notes))
+            fifths += quartet.similarMotion() and quartet.parallelFifth()
+            octaves += quartet.similarMotion() and (quartet.parallelOctave() or quartet.parallelUnison())
+    score = Score.read(music21.corpus.getWork("bach/bwv40.8"))
+    per = 100 / voice_leading.num_beats(score)
+    assert fifths == 4
+    assert voice_leading.parallel_fifths(score) == pytest.approx(fifths * per)
+    assert voice_leading.parallel_octaves(score) == pytest.approx(octaves * per)
 
 
 def four_voices():

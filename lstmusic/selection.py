@@ -126,8 +126,12 @@ class _Ranking:
         return f"kept {_ordinal(place)} of {len(self.songs)}: {', '.join(words)}"
 
     def _why_not(self, song: int, place: int) -> str:
-        """By which part of the cost a song loses most to the one in whose place it would be least out of place."""
-        part = Cost._fields[int(np.argmax(self.losses[song]))]
+        """By which part of the cost a song loses most to the one in whose place it would be least out of place.
+
+        Or that it is like that one, which then costs as much.
+        """
+        alike = self.mutual_bars[song, self.rivals[song]] > self.band.bars_95
+        part = "likeness" if alike else Cost._fields[int(np.argmax(self.losses[song]))]
         return f"{_ordinal(place)} of {len(self.songs)}: {self._reason(song, part)}"
 
     def _reason(self, song: int, part: str) -> str:
@@ -184,7 +188,7 @@ def share_words(shared: dict[str, Any] | None) -> str:
         return "shares nothing with a training piece"
     words = f"shares {shared['bars']:.3g} bars with {shared['piece']} bar {shared['piece_bar']}"
     if shared["beyond"] is not None:
-        words += f" (as {shared['beyond']:.0%} of held-out pieces do, or more)"
+        words += f" ({shared['beyond']:.0%} of held-out pieces share as much)"
     return words
 
 

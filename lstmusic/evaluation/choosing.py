@@ -3,8 +3,9 @@
 Two sets of pieces are alike when their pieces lie as far from those of the other set as from their own: the energy distance
 2 E|X - Y| - E|X - X'| - E|Y - Y'| is then 0, and otherwise above (Székely and Rizzo 2013, "Energy statistics: a class of
 statistics based on distances"). With kept songs X and held-out pieces Y the first term pulls songs to where real pieces
-are, and the second keeps them as far apart as these: the songs nearest to all would be too much of a kind. As only
-different songs make the pairs of the second term, real pieces cost 0 on average, however few are kept.
+are, the second keeps them apart, since the songs nearest to all would be too much of a kind, and the third is the same for
+any choice. In the second term each song also makes a pair with itself: without these an outlier would cost nothing, as what
+it is too far from real pieces it is as far from the other songs.
 
 Distances are of nats and of statistics, each in standard deviations of held-out pieces. To them are added the bars that a
 song shares with training pieces, and with other kept songs, beyond what nearly all held-out pieces do (`Cost`).
@@ -32,10 +33,10 @@ class Cost(NamedTuple):
     """What a song costs beside other songs that are kept: of two for one place, that which costs less is kept.
 
     Attributes:
-        nats, statistics: twice how much farther it is from held-out pieces than from the other kept songs, on average;
-            beside none, than held-out pieces are from each other. Of real music that is 0, on average.
+        nats, statistics: twice how much farther it is from held-out pieces than from kept songs, itself one of them, on
+            average.
         originality: bars shared with a training piece beyond the usual.
-        likeness: bars shared with each of the other kept songs beyond the usual, on average.
+        likeness: bars shared with kept songs beyond the usual, none with itself, on average.
     """
 
     nats: float
@@ -69,18 +70,17 @@ class Costs:
     ) -> None:
         own, real = in_sd(songs, held_out), in_sd(held_out, held_out)
         own, real = (Measured(*(values.clip(-MOST_SD, MOST_SD) for values in each)) for each in (own, real))
-        nats = _energy(*(_gaps(own.nats, own.nats), _gaps(own.nats, real.nats), _gaps(real.nats, real.nats)))
-        pairs = ((own, own), (own, real), (real, real))
-        statistics = _energy(*(_distances(one.statistics, other.statistics) for one, other in pairs))
         beyond = np.maximum(shared_bars - usual_bars, 0)
         alike = np.maximum(mutual_bars - usual_bars, 0) / 2
-        self.alone = np.stack([nats[0], statistics[0], beyond, np.zeros_like(beyond)])
-        self.between = np.stack([nats[1], statistics[1], np.zeros_like(alike), alike])
-        self.between[:, *np.diag_indices(len(beyond))] = 0
+        np.fill_diagonal(alike, 0)
+        to_real = (_gaps(own.nats, real.nats), _distances(own.statistics, real.statistics))
+        apart = (_gaps(own.nats, own.nats), _distances(own.statistics, own.statistics))
+        self.alone = np.stack([*(2 * each.mean(1) for each in to_real), beyond, np.zeros_like(beyond)])
+        self.between = np.stack([*(-each for each in apart), np.zeros_like(alike), alike])
 
     def of(self, song: int, others: Sequence[int]) -> Cost:
         """What a song costs beside others that are kept."""
-        between = self.between[:, song, list(others)].mean(1) if others else 0.0
+        between = self.between[:, song, list(others)].sum(1) / (len(others) + 1)
         return Cost(*(self.alone[:, song] + 2 * between).tolist())
 
     def choose(self, keep: int) -> list[int]:
@@ -111,8 +111,7 @@ class Costs:
         alone, between = self.alone.sum(0), self.between.sum(0)
         count = len(kept) + 1
         total = (alone[kept].sum() + alone) / count
-        if kept:
-            total = total + (between[np.ix_(kept, kept)].sum() + 2 * between[kept].sum(0)) / (count * (count - 1))
+        total += (between[np.ix_(kept, kept)].sum() + 2 * between[kept].sum(0)) / count**2
         total[kept] = np.inf
         return total
 
@@ -136,16 +135,6 @@ def in_sd(songs: Measured, held_out: Measured) -> Measured:
     spread = np.maximum(spread, ALIKE * np.maximum(np.abs(mean), 1.0))  # where all agree, anything else is far away
     table = np.where(known.sum(0) > 1, (columns[0] - mean) / spread, np.nan)
     return Measured(table[:, 0], table[:, 1:])
-
-
-def _energy(own: np.ndarray, to_real: np.ndarray, real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The energy distance as what each song adds, float [N], and what every two do, float [N, N]: the sum of their means.
-
-    Args:
-        own, to_real, real: distances of songs [N, N], of songs from held-out pieces [N, P], and of these [P, P].
-    """
-    usual = real.sum() / (len(real) * (len(real) - 1))
-    return 2 * (to_real.mean(1) - usual), usual - own
 
 
 def _gaps(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -62,6 +62,17 @@ class Reference:
         """The share of held-out pieces that share as many bars with a training piece as a song does, or more."""
         bars = shared_bars(run)
         return float(np.mean([shared_bars(own) >= bars for own in self.runs]))
+
+    def only(self, pieces: Iterable[int]) -> Reference:
+        """Some of the pieces."""
+        some = list(pieces)
+        return Reference(
+            tuple(self.pieces[k] for k in some),
+            self.nats[some],
+            self.names,
+            self.statistics[some],
+            tuple(self.runs[k] for k in some),
+        )
 
     def to_bytes(self) -> bytes:
         """The reference as JSON, a line for each piece."""

@@ -70,6 +70,8 @@ WRONG = {
     "controls": (["generate", "control=3"], "control=3: expected one of its keys: control.key, control.key_weight"),
     "top_p": (["generate", "sampling.top_p=2"], "sampling.top_p=2.0: expected 0 < top_p <= 1"),
     "songs": (["generate", "songs=0"], "songs=0: expected at least 1"),
+    "candidates": (["generate", "candidates=3"], "candidates=3: expected at least songs=4, as these are kept"),
+    "shared bars": (["generate", "originality.max_bars=-1"], "originality.max_bars=-1.0: expected at least 0"),
     "bars": (["generate", "length.bars=-2"], "length.bars=-2.0: expected a positive number"),
     "choice": (["train", "model=lstn"], "model=lstn: expected one of", "did you mean lstm?"),
     "data": (["train", "data=foldr"], "data=foldr: expected one of", "did you mean folder?"),

@@ -53,6 +53,8 @@ def test_what_a_training_leaves(encoding, request, report_of):
         "model/vocabulary.json",
         "model/split.json",
         "model/card.md",
+        "model/originality.npz",
+        "model/reference.json",
     )
     for name in (*places, "checkpoints/last.ckpt", "metrics.csv", "curves.png", "config.yaml", "overrides.yaml"):
         assert (folder / name).stat().st_size > 0, name

@@ -78,15 +78,13 @@ class FreeNotes:
         return self._programs[self._row(step)]
 
     def pitches(self, step: np.ndarray, state: np.ndarray) -> np.ndarray:
-        """bool [B, pitches]: of a state's program, those that fit at each step [B] and follow the note before in order.
+        """bool [B, pitches]: of a state's program, those that may begin at each step [B], not below the note before there.
 
-        The pitch of the note before is among them where a note as long as that one fits.
+        The pitch of a free note before is among them: an equal one may always follow.
         """
-        program, pitch, tied = (state[name][:, None] for name in ("program", "pitch", "tied"))
-        again = tied & (pitch == PITCHES)
-        least = np.where(again, v.DURATION_STEPS[state["duration"]][:, None], 1)
-        fits = (self.earliest[program[:, 0]] <= step[:, None]) & (step[:, None] + least <= self.latest[program[:, 0]])
-        return fits & ~(tied & (pitch > PITCHES)) & self.begins(step)[:, None]
+        program, floor = state["program"], np.where(state["tied"], state["pitch"], 0)
+        fits = (self.earliest[program] <= step[:, None]) & (step[:, None] < self.latest[program])
+        return fits & (floor[:, None] <= PITCHES) & self.begins(step)[:, None]
 
     def durations(self, step: np.ndarray, state: np.ndarray) -> np.ndarray:
         """bool [B, durations]: those that end a note of a state's program and pitch in time, struck at each step [B]."""

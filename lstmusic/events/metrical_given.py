@@ -44,8 +44,23 @@ AGREED[[EVENT, AT_PITCH, AT_DURATION, AT_VELOCITY]] = 1, 2, 3, 3
 
 def rank(step, order, program=0, pitch=0, duration=0, velocity=0) -> np.ndarray:
     """The place of groups in the order of all groups, as one number each; arguments broadcast."""
-    step = np.asarray(step, np.int64)
+    step = np.asarray(step, np.int64)  # which 32 bits would not hold
     return ((((step * 3 + order) * len(PROGRAMS) + program) * v.NUM_PITCHES + pitch) << 6 | duration) << 6 | velocity
+
+
+def _waiting(step: np.ndarray, line: np.ndarray, note: np.ndarray, onsets: np.ndarray) -> np.ndarray:
+    """bool [K]: the given groups that wait until their bar has a note, as the first bar has to, and the last.
+
+    Args:
+        step: of each group, int64 [K]. line, note: whether it is a bar or a note, bool [K].
+        onsets: int64, the steps at which free notes may begin.
+    """
+    waiting, lines = np.zeros(len(step), bool), np.flatnonzero(line)
+    for first, last in (lines[:2], lines[-2:]):
+        if not note[first:last].any():  # one has to be written anew, while there is a place for it
+            final = onsets[np.searchsorted(onsets, step[last]) - 1]
+            waiting[first + 1 : last + 1] |= step[first + 1 : last + 1] > final
+    return waiting
 
 
 class MetricalGiven(Given):
@@ -72,40 +87,27 @@ class MetricalGiven(Given):
         note = v.KIND[groups[:, 1]] == v.PROGRAM
         offset = step + np.where(note, v.DURATION_STEPS[np.where(note, v.VALUE[groups[:, 3]], 0)], 0)
         given = ~note | (step < start) | (offset > end)
-        self.groups, self.step, note = groups[given], step[given], note[given]
-        value = v.VALUE[self.groups]
-        self.line = v.KIND[self.groups[:, 0]] == v.BAR
-        self.rank = rank(self.step, np.where(self.line, LINE, CHANGE))
-        self.rank[note] = rank(self.step[note], NOTE, *value[note, 1:].T)
-        same = np.flatnonzero(self.rank[1:] == self.rank[:-1])
-        sounding = self.step[note], value[note, 1], value[note, 2], offset[given][note]
-        self.free = FreeNotes(start, end, int(self.step[-1]), *sounding, shut=self.step[same])
+        groups, step, note, offset = groups[given], step[given], note[given], offset[given]
+        value, line = v.VALUE[groups], v.KIND[groups[:, 0]] == v.BAR
+        self.rank = rank(step, np.where(line, LINE, CHANGE))
+        self.rank[note] = rank(step[note], NOTE, *value[note, 1:].T)
+        shut = step[1:][self.rank[1:] == self.rank[:-1]]
+        self.free = FreeNotes(start, end, int(step[-1]), step[note], value[note, 1], value[note, 2], offset[note], shut)
         onsets = self.free.onsets()
         self.last = int(onsets[-1]) if len(onsets) else -1
-        before = (
-            np.searchsorted(self.rank, rank(onsets[0], NOTE, *self.free.first())) if len(onsets) else len(self.rank)
-        )
-        self.prefix = to_ids(self.groups[:before])[: -grammar.group_size].astype(np.int64)
-        self.waits = np.append(self._wait(note, onsets), False)
-        self.program = np.append(np.where(note, value[:, 1], -1), -1)
-        self.pitch = np.append(np.where(note, value[:, 2], -1), -1)
-        # The end comes last; behind the ids of each group, those that every slot after them takes.
-        others = np.tile([v.PAD, v.EOS], (len(self.groups) + 1, 1))
-        self.ids = np.hstack([np.vstack([self.groups, np.full(v.GROUP_SIZE, v.EOS)]), others])
-
-    def _wait(self, note: np.ndarray, onsets: np.ndarray) -> np.ndarray:
-        """bool [K]: the groups that wait until their bar has a note. The first bar has to have one, and so has the last."""
-        waits, lines = np.zeros(len(self.groups), bool), np.flatnonzero(self.line)
-        for first, last in (lines[:2], lines[-2:]):
-            if not note[first:last].any():  # one has to be written anew, while there is a place for it
-                final = onsets[np.searchsorted(onsets, self.step[last]) - 1]
-                waits[first + 1 : last + 1] |= self.step[first + 1 : last + 1] > final
-        return waits
+        first_free = rank(onsets[0], NOTE, *self.free.first()) if len(onsets) else np.inf
+        self.prefix = to_ids(groups[self.rank < first_free])[: -grammar.group_size].astype(np.int64)
+        # Of each given group, and of the end, which comes last and stands at no step
+        self.step = np.append(step, -1)
+        self.program, self.pitch = (np.append(np.where(note, value[:, member], -1), -1) for member in (1, 2))
+        self.waits = np.append(_waiting(step, line, note, onsets), False)
+        self.ids = np.full((len(groups) + 1, v.GROUP_SIZE + 2), v.EOS)
+        self.ids[:-1, : v.GROUP_SIZE], self.ids[:, v.GROUP_SIZE] = groups, v.PAD
 
     def mask(self, state: np.ndarray) -> np.ndarray:
         state = np.asarray(state)
         step, following = step_of(state), self._following(state)
-        here = (self._steps_of(following) == step) & (state["position"] >= 0)
+        here = (self.step[following] == step) & (state["position"] >= 0)
         program, pitch = self.program[following], self.pitch[following]
         agreed = here * (1 + (program == state["program"]) * (1 + (pitch == state["pitch"])))
         mask = np.zeros((len(state), len(v.VOCABULARY)), bool)
@@ -131,10 +133,6 @@ class MetricalGiven(Given):
     def open(self, state: np.ndarray) -> np.ndarray:
         return step_of(np.asarray(state)) <= self.last
 
-    def _steps_of(self, index: np.ndarray) -> np.ndarray:
-        """The step [B] of each given group; -1 for the end, which stands nowhere."""
-        return np.where(index < len(self.step), self.step[np.minimum(index, len(self.step) - 1)], -1)
-
     def _following(self, state: np.ndarray) -> np.ndarray:
         """The index [B] of the given group that comes next: the first that is not before what is written so far."""
         step, slot, tied = step_of(state), state["slot"], state["tied"]
@@ -154,8 +152,7 @@ class MetricalGiven(Given):
         """Later positions where free notes may begin, before that of the next given group."""
         steps = state["bar_start"][:, None] + np.arange(v.MAX_BAR)
         later = steps > np.where(state["position"] < 0, -1, step_of(state))[:, None]
-        limit = self._steps_of(following)
-        mask[at, v.IDS[v.POSITION]] = later & (steps < limit[:, None]) & self.free.begins(steps)
+        mask[at, v.IDS[v.POSITION]] = later & (steps < self.step[following, None]) & self.free.begins(steps)
 
     def _notes(
         self,

@@ -116,6 +116,15 @@ def test_a_given_note_comes_at_its_place_in_the_order(codec, anew):
 
 
 @FORMS
+def test_above_a_given_note_on_the_highest_key_there_is_no_other_of_its_program(codec, anew):
+    rows = [(0, 6, 60, 64, 0), (36, 24, 127, 64, 0), (60, 12, 60, 64, 0)]
+    given_ = anew(codec, rows, 12, 48)
+    done = ("POSITION", 36), ("PROGRAM", 0), ("PITCH", 127), steps(24), ("VELOCITY", 16)
+    assert may_follow(codec, given_, "PROGRAM", *done, ("POSITION", 36)) == list(range(1, 129))
+    assert may_follow(codec, given_, "PITCH", *done, ("POSITION", 36)) == []
+
+
+@FORMS
 def test_the_last_free_note_of_a_step_leaves_a_place_for_no_other(codec, anew):
     """The last step before the end: a drum on the highest key can only be followed by the same one."""
     given_ = anew(codec, TIED, 12, 36)
@@ -141,6 +150,9 @@ def test_a_tempo_waits_for_the_note_that_its_bar_has_to_have(codec, anew):
     note = ("POSITION", 11), ("PROGRAM", 0), ("PITCH", 60), steps(1), ("VELOCITY", 1)
     assert may_follow(codec, given_, "POSITION", *note)[-1] == 40
     assert may_follow(codec, given_, "TEMPO", *note, ("POSITION", 40)) == [150]
+    given_ = anew(codec, LONELY, 0, 12, tempo_at=11)
+    assert may_follow(codec, given_, "POSITION") == list(range(first, 12))
+    assert may_follow(codec, given_, "PROGRAM", ("POSITION", 11)) == []
     given_ = anew(codec, LONELY, 96, 106, tempo_at=106)
     assert may_follow(codec, given_, "POSITION") == list(range(10))
     assert may_follow(codec, given_, "BAR") == []

@@ -7,8 +7,16 @@ from lstmusic.errors import ConfigError
 from lstmusic.events import codec as codecs
 
 PLAIN, PEDALS = (codecs.build("performance", pedals=pedals) for pedals in (False, True))
-KINDS = "NOTE_ON NOTE_OFF TIME_SHIFT VELOCITY PEDAL_DOWN PEDAL_UP BOS EOS".split()
-NAMES = dict(zip("on off shift velocity down up bos eos".split(), KINDS, strict=True))
+NAMES = {
+    "on": "NOTE_ON",
+    "off": "NOTE_OFF",
+    "shift": "TIME_SHIFT",
+    "velocity": "VELOCITY",
+    "down": "PEDAL_DOWN",
+    "up": "PEDAL_UP",
+    "bos": "BOS",
+    "eos": "EOS",
+}
 
 
 def ids_of(codec, text):

@@ -25,6 +25,7 @@ NUM_TEMPI = 64
 TEMPI_QPM = 24.0 * 10.0 ** (np.arange(NUM_TEMPI) / (NUM_TEMPI - 1))  # 24 to 240 qpm, each 3.7 % above the one before
 UNKNOWN_KEY = 24  # keys 0-11 are major, 12-23 minor, counted from C
 MAX_AGE = 31
+PARALLEL = (0, 7)  # semitones, whatever octaves lie between: octaves and unisons, fifths
 
 HEADER, MUSIC, ENDING, DONE = range(4)
 STATE = np.dtype(
@@ -37,6 +38,7 @@ STATE = np.dtype(
         ("tempo", "i1"),
         ("key", "i1"),
         ("pitch", "<i2", (GROUP_SIZE,)),  # 0: silent
+        ("before", "<i2", (GROUP_SIZE,)),  # the pitches when the step began
         ("age", "<i2", (GROUP_SIZE,)),  # steps since the voice last changed, at most MAX_AGE
         ("struck", "?"),  # some voice has sounded
     ]
@@ -122,6 +124,7 @@ class ChoraleGrammar(Grammar):
         state["phase"][last & (phase == HEADER)] = MUSIC
         state["phase"][last & (phase == ENDING)] = DONE
         state["step"] += last & music
+        state["before"] = np.where((last & music)[:, None], state["pitch"], state["before"])
         state["age"] = np.minimum(state["age"] + (last & music)[:, None], MAX_AGE)
         state["member"] = (member + 1) % GROUP_SIZE
 
@@ -152,6 +155,7 @@ class ChoraleGrammar(Grammar):
         last_before = np.vstack([np.full((1, GROUP_SIZE), -1), last_after[:-1]])
         decided = voice[None, :] < voice[:, None]  # [member, voice]: this voice's id of the step is known
         state["pitch"] = np.where(decided, pitch_after[:, None], pitch_before[:, None])
+        state["before"] = pitch_before[:, None]
         last = np.where(decided, last_after[:, None], last_before[:, None])
         state["age"] = np.minimum(steps[:, None, None] - last, MAX_AGE)
         struck = np.cumsum((values > 0).reshape(-1)) > 0
@@ -204,6 +208,21 @@ class ChoraleGrammar(Grammar):
         crowd = np.zeros((*state.shape, len(VOCABULARY)), np.int16)
         crowd[..., PITCHES] = 1 + (self._others(state) > 0).sum(axis=-1)[..., None]
         return crowd
+
+    def parallels(self, state: np.ndarray) -> np.ndarray:
+        member, before = state["member"][..., None].astype(np.int64), state["before"].astype(np.int64)
+        steps = state["pitch"] - before  # of each voice [..., voices]
+        moved = (np.arange(GROUP_SIZE) < member) & (before > 0) & (state["pitch"] > 0) & (steps % 12 != 0)
+        own = np.take_along_axis(before, member, axis=-1)
+        moved &= own > 0
+        pitches = np.arange(LOWEST_PITCH, HIGHEST_PITCH + 1)[:, None]
+        own_steps = pitches - own[..., None]  # to each pitch [..., pitches, 1]
+        together = moved[..., None, :] & (own_steps % 12 != 0) & (np.sign(own_steps) == np.sign(steps)[..., None, :])
+        interval = np.abs(before - own)[..., None, :] % 12
+        alike = np.isin(interval, PARALLEL) & (np.abs(state["pitch"][..., None, :] - pitches) % 12 == interval)
+        mask = super().parallels(state)
+        mask[..., PITCHES] = (together & alike).any(axis=-1)
+        return mask
 
     def within(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
         left = self.steps_left(state, bars, seconds)

@@ -146,6 +146,13 @@ class Grammar(ABC):
         """
         return np.zeros((*state.shape, len(self.vocabulary)), np.int16)
 
+    def parallels(self, state: np.ndarray) -> np.ndarray:
+        """bool [..., V]: the ids by which the voice whose turn it is moves in parallel fifths, octaves or unisons.
+
+        With a voice that has had its turn in this step: those whose turn is yet to come are not known to move.
+        """
+        return np.zeros((*state.shape, len(self.vocabulary)), bool)
+
     def within(self, state: np.ndarray, bars: np.ndarray | float, seconds: np.ndarray | float) -> np.ndarray:
         """bool [..., V]: the ids after which the piece can still end in exactly so much music from here.
 

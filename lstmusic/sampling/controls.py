@@ -33,6 +33,8 @@ class Controls:
         key_weight: nats taken off notes outside the key; None: there are none outside it.
         ranges: the lowest and highest MIDI pitch by voice; "all" is for the voices that are not named.
         polyphony: at most so many notes sound at a time.
+        parallels: nats taken off each note by which a voice moves in parallel fifths, octaves or unisons with a voice that
+            has had its turn in the step; None: as the model likes.
         density: notes per bar asked for, all voices together.
         pitch_classes: 12 weights from C: how often each is asked for.
         guidance: how strongly density and pitch classes pull: logits = free + guidance (asked - free).
@@ -45,6 +47,7 @@ class Controls:
     key_weight: float | None = None
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     polyphony: int | None = None
+    parallels: float | None = None
     density: float | None = None
     pitch_classes: tuple[float, ...] | None = None
     guidance: float = 2.0
@@ -63,6 +66,8 @@ class Controls:
                 )
         if self.polyphony is not None and self.polyphony < 1:
             raise ConfigError(f"control.polyphony={self.polyphony}: expected 1 or more notes at a time")
+        if self.parallels is not None and not 0 <= self.parallels < np.inf:
+            raise ConfigError(f"control.parallels={self.parallels}: expected nats from 0")
         if self.density is not None and not 0 < self.density < np.inf:
             raise ConfigError(f"control.density={self.density}: expected notes per bar, above 0")
         if self.pitch_classes is not None:
@@ -96,6 +101,11 @@ class BoundControls:
         self._penalty: np.ndarray | None = None  # nats [V]
         self._limits: list[Limit] = []
         self._announced = _announced_strikes(grammar.vocabulary)
+        self._grammar, self._parallels = grammar, controls.parallels
+        if controls.parallels is not None and len(grammar.voices) == 1:
+            raise ConfigError(
+                f"control.parallels={controls.parallels:g}: this encoding has no voices, expected one that has, as chorale"
+            )
         if controls.key is None and not controls.ranges and controls.polyphony is None:
             return
         pitches = struck_pitches(grammar.vocabulary)
@@ -132,6 +142,8 @@ class BoundControls:
         """
         if self._penalty is not None:
             logits = logits - self._penalty
+        if self._parallels is not None:
+            logits = logits - self._parallels * self._grammar.parallels(where)
         overruled = np.zeros(len(mask), np.int64)
         for limit in self._limits:
             mask, left = self._narrowed(mask, limit(where))

@@ -33,6 +33,7 @@ class ControlConfig:
     key_weight: float | None = None
     range: Any | None = None  # [lowest, highest], or such a pair for each of some voices
     polyphony: int | None = None
+    parallels: float | None = None
     density: float | None = None
     pitch_classes: list[float] | None = None
     guidance: float = 2.0

@@ -97,14 +97,8 @@ class Index:
         length: np.ndarray,
         piece: np.ndarray,
     ) -> None:
-        self.names, self.pitch, self.rhythm, self.bar, self.length, self.piece = (
-            names,
-            pitch,
-            rhythm,
-            bar,
-            length,
-            piece,
-        )
+        self.names, self.pitch, self.rhythm, self.bar = names, pitch, rhythm, bar
+        self.length, self.piece = length, piece
 
     @classmethod
     def build(cls, pieces: Iterable[tuple[str, Score]]) -> Index:
@@ -198,9 +192,10 @@ class Index:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 version = file["format"].item()
-                names = json.loads(file["names"].tobytes())
-                arrays = {key: file[key].astype(kind, casting="no") for key, kind in ARRAYS.items()}
-            _check(names, **arrays)
+                if version == FORMAT:
+                    names = json.loads(file["names"].tobytes())
+                    arrays = {key: file[key].astype(kind, casting="no") for key, kind in ARRAYS.items()}
+                    _check(names, **arrays)
         except Exception as error:  # whatever zipfile, zlib and NumPy raise at bytes that are not theirs
             raise CheckpointError(f"{name}: damaged, expected an index of training pieces ({error!r:.80})") from error
         if version != FORMAT:

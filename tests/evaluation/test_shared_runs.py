@@ -1,7 +1,7 @@
 """The longest shared run of every place, against looking at every pair of places."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmusic.evaluation.shared_runs import longest_runs
@@ -41,6 +41,7 @@ def test_by_hand():
     assert runs([3], []) == [0]
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_strings(data):
     symbols = st.integers(0, 8).map(lambda symbol: 2 * symbol)  # few, so that runs are long
@@ -53,6 +54,7 @@ def test_any_strings(data):
     assert runs(text, query) == reference(text, query)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 70), st.integers(0, 70), st.integers(1, 3))
 def test_one_pattern_again_and_again(in_text, in_query, period):
     pattern = [3 * k for k in range(period)]

@@ -13,6 +13,7 @@ from lstmusic.evaluation import statistics
 from lstmusic.evaluation.choosing import MOST_SD, Cost, Costs, Measured, in_sd, without
 from lstmusic.evaluation.originality import Index
 from lstmusic.evaluation.reference import Reference, shared_bars
+from lstmusic.evaluation.song_measures import length_bars
 from lstmusic.score import Score
 from lstmusic.writing import Song, without_new_notes
 
@@ -92,9 +93,10 @@ class _Ranking:
         measures = [statistics.measured(song.score) for song in songs]
         own = Measured(
             np.array([song.report["nats_per_token"] for song in songs]),
+            np.array([length_bars(song.score) for song in songs]),
             np.array([[row[name] for name in self.names] for row in measures]),
         )
-        held_out = Measured(reference.nats, reference.statistics)
+        held_out = Measured(reference.nats, reference.bars, reference.statistics)
         self.in_sd = in_sd(own, held_out)
         self.mutual_bars = mutual_bars([new_music(song) for song in songs])
         shared = np.array([bars_of(song) for song in songs])
@@ -119,7 +121,12 @@ class _Ranking:
 
     def _why_kept(self, song: int, place: int) -> str:
         shares = bars_of(self.songs[song])
-        words = [self._nats(song), self._statistics(song), f"shares {shares:.3g} bars" if shares else "shares nothing"]
+        words = [
+            self._nats(song),
+            self._length(song),
+            self._statistics(song),
+            f"shares {shares:.3g} bars" if shares else "shares nothing",
+        ]
         if len(self.kept) > 1:
             other, bars = self._most_alike(song)
             words.append(f"{bars:.3g} bars in common with {self._name(other)}" if bars else "unlike the others kept")
@@ -141,7 +148,7 @@ class _Ranking:
         if part == "likeness":
             other, bars = self._most_alike(song)
             return f"{bars:.3g} bars in common with {self._name(other)}, which is kept"
-        words = self._nats(song) if part == "nats" else self._statistics(song)
+        words = {"nats": self._nats, "length": self._length, "statistics": self._statistics}[part](song)
         rival = f"; with {self._name(self.rivals[song])} the songs kept are nearer to held-out music"
         return words + (rival if "as usual" in words else "")
 
@@ -151,6 +158,10 @@ class _Ranking:
     def _nats(self, song: int) -> str:
         sd = self.in_sd.nats[song]
         return f"nats as usual ({_sd(sd)})" if abs(sd) <= USUAL_SD else f"nats {_sd(sd)} held-out music"
+
+    def _length(self, song: int) -> str:
+        sd = self.in_sd.bars[song]
+        return f"length as usual ({_sd(sd)})" if abs(sd) <= USUAL_SD else f"length {_sd(sd)} held-out music"
 
     def _statistics(self, song: int) -> str:
         sd = self.in_sd.statistics[song].clip(-MOST_SD, MOST_SD)

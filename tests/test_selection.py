@@ -46,7 +46,12 @@ def reference(line):
     scores = [line([pitch + k for pitch in ZIGZAG]) for k in range(4)]
     nats = np.array([0.5, 1.0, 1.0, 1.5])  # mean 1, standard deviation 0.41
     return Reference(
-        tuple("abcd"), nats, tuple(statistics.STATISTICS), statistics.table(scores), (RUN, RUN, None, None)
+        tuple("abcd"),
+        nats,
+        np.array([2.0, 3.0, 3.0, 4.0]),
+        tuple(statistics.STATISTICS),
+        statistics.table(scores),
+        (RUN, RUN, None, None),
     )
 
 
@@ -103,7 +108,7 @@ def test_the_best_of_many_and_why(candidates, reference):
     assert [row["place"] for row in rows] == [1, 2, 3, 4]
     assert all(row["of"] == 4 for row in rows)
     for row in rows:
-        parts = [row[name] for name in ("nats", "statistics", "originality", "likeness")]
+        parts = [row[name] for name in ("nats", "length", "statistics", "originality", "likeness")]
         assert row["cost"] == pytest.approx(sum(parts), abs=1e-3)
     assert rows[0]["why"].startswith("kept 1st of 4: nats as usual (0.")
     assert rows[0]["why"].endswith("shares nothing, unlike the others kept")

@@ -1,8 +1,8 @@
 """table=best_of: the best 4 of 16 songs against songs as they come, both beside held-out pieces.
 
 Pieces that songs are chosen by cannot show that the choice is good. So the held-out pieces of a model are dealt into two
-halves: songs are chosen by one and compared with the other, then the other way round, and figures are means over both. Songs
-as they come are the first 4 of the same 16, compared with the same halves. Songs end by themselves.
+halves: songs are chosen by one and compared with the other, then the other way round, and figures are means over both.
+Songs as they come are the first 4 of the same 16, compared with the same halves. Songs end by themselves.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from lstmusic.benchmarks.song_writing import TOGETHER, opened, write
 from lstmusic.evaluation import statistics
 from lstmusic.evaluation.comparison import Auc, Comparison, compared, two_sample
 from lstmusic.evaluation.reference import Reference, shared_bars
+from lstmusic.evaluation.song_measures import length_bars
 from lstmusic.music_model import MusicModel
 from lstmusic.writing import Song
 
@@ -56,7 +57,7 @@ def rows(
         songs: how many are kept, rounded up to a multiple of 4.
 
     Yields:
-        A row for each statistic, for nats, for bars shared with training pieces, and for two classifiers; see `summary`.
+        A row for each statistic, for length, nats, bars shared, and for two classifiers; see `summary`.
 
     Raises:
         CheckpointError: there is no such model.
@@ -89,13 +90,19 @@ def _sets(model: MusicModel, songs: list[Song], by: Reference, beside: Reference
     kept = [song for group in groups for song in selection.best(group, KEEP, model.index, by).kept]
     plain = [song for group in groups for song in group[:KEEP]]
     shared = [shared_bars(run) for run in beside.runs]
-    return Sets(np.c_[beside.statistics, beside.nats, shared], *(_table(beside.names, part) for part in (plain, kept)))
+    return Sets(
+        np.c_[beside.statistics, beside.bars, beside.nats, shared],
+        *(_table(beside.names, part) for part in (plain, kept)),
+    )
 
 
 def _table(names: Sequence[str], songs: list[Song]) -> np.ndarray:
-    """The statistics of songs, and after them nats per token and bars shared with a training piece."""
+    """The statistics of songs, and after them length in bars, nats per token and bars shared with a training piece."""
     measures = [statistics.measured(song.score) for song in songs]
-    rows = [[*map(row.get, names), song.report["nats_per_token"]] for row, song in zip(measures, songs, strict=True)]
+    rows = [
+        [*map(row.get, names), length_bars(song.score), song.report["nats_per_token"]]
+        for row, song in zip(measures, songs, strict=True)
+    ]
     return np.c_[np.array(rows, np.float64), [selection.bars_of(song) for song in songs]]
 
 
@@ -103,11 +110,11 @@ def compare(model: str, names: Sequence[str], sets: Sequence[Sets]) -> Iterator[
     """The rows of a model.
 
     Args:
-        names: of the statistics; two more columns are of nats and of bars shared.
+        names: of the statistics; three more columns are of length, nats and bars shared.
         sets: of each half.
     """
     words = [statistics.STATISTICS[name].words for name in names]
-    for column, what in enumerate([*words, "nats per token", "bars shared"]):
+    for column, what in enumerate([*words, "length in bars", "nats per token", "bars shared"]):
         found = {
             way: [compared(half.held_out[:, column], getattr(half, way)[:, column]) for half in sets] for way in WAYS
         }

@@ -7,8 +7,9 @@ are, the second keeps them apart, since the songs nearest to all would be too mu
 any choice. In the second term each song also makes a pair with itself: without these an outlier would cost nothing, as what
 it is too far from real pieces it is as far from the other songs.
 
-Distances are of nats and of statistics, each in standard deviations of held-out pieces. To them are added the bars that a
-song shares with training pieces, and with other kept songs, beyond what nearly all held-out pieces do (`Cost`).
+Distances are of nats, of lengths (their logarithms) and of statistics, each in standard deviations of held-out pieces;
+without lengths the shortest songs would be chosen, in which little can be odd. To them are added the bars that a song
+shares with training pieces, and with other kept songs, beyond what nearly all held-out pieces do (`Cost`).
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ ALIKE = 1e-9  # a spread this small beside the values is rounding
 
 
 class Measured(NamedTuple):
-    """Songs or pieces: nats per token, float64 [N], and statistics, float64 [N, S], NaN where one does not apply."""
+    """Songs or pieces: nats per token, length in bars, float64 [N], statistics [N, S], NaN where one does not apply."""
 
     nats: np.ndarray
+    bars: np.ndarray
     statistics: np.ndarray
 
 
@@ -33,13 +35,14 @@ class Cost(NamedTuple):
     """What a song costs beside other songs that are kept: of two for one place, that which costs less is kept.
 
     Attributes:
-        nats, statistics: twice how much farther it is from held-out pieces than from kept songs, itself one of them, on
-            average.
+        nats, length, statistics: twice how much farther it is from held-out pieces than from kept songs, itself one of
+            them, on average.
         originality: bars shared with a training piece beyond the usual.
         likeness: bars shared with kept songs beyond the usual, none with itself, on average.
     """
 
     nats: float
+    length: float
     statistics: float
     originality: float
     likeness: float
@@ -61,8 +64,8 @@ class Costs:
         usual_bars: what nearly all held-out pieces do not go beyond.
 
     Attributes:
-        alone: float [4, N], what each song costs, by the parts of `Cost`.
-        between: float [4, N, N], what every two of them cost.
+        alone: float [5, N], what each song costs, by the parts of `Cost`.
+        between: float [5, N, N], what every two of them cost.
     """
 
     def __init__(
@@ -73,8 +76,7 @@ class Costs:
         beyond = np.maximum(shared_bars - usual_bars, 0)
         alike = np.maximum(mutual_bars - usual_bars, 0) / 2
         np.fill_diagonal(alike, 0)
-        to_real = (_gaps(own.nats, real.nats), _distances(own.statistics, real.statistics))
-        apart = (_gaps(own.nats, own.nats), _distances(own.statistics, own.statistics))
+        to_real, apart = _distances(own, real), _distances(own, own)
         self.alone = np.stack([*(2 * each.mean(1) for each in to_real), beyond, np.zeros_like(beyond)])
         self.between = np.stack([*(-each for each in apart), np.zeros_like(alike), alike])
 
@@ -122,11 +124,11 @@ def without(song: int, songs: Sequence[int]) -> list[int]:
 
 
 def in_sd(songs: Measured, held_out: Measured) -> Measured:
-    """Nats and statistics as distances from the held-out mean, in standard deviations of held-out pieces.
+    """Measures as distances from the held-out mean, in standard deviations of held-out pieces; of lengths the logarithms.
 
     Not a number where a statistic does not apply to the song, or to fewer than two held-out pieces.
     """
-    columns = [np.c_[each.nats, each.statistics] for each in (songs, held_out)]
+    columns = [np.c_[each.nats, np.log2(each.bars), each.statistics] for each in (songs, held_out)]
     known = np.isfinite(columns[1])
     count = np.maximum(known.sum(0), 1)
     mean = np.where(known, columns[1], 0).sum(0) / count
@@ -134,16 +136,15 @@ def in_sd(songs: Measured, held_out: Measured) -> Measured:
     spread = np.sqrt(squares / np.maximum(count - 1, 1))
     spread = np.maximum(spread, ALIKE * np.maximum(np.abs(mean), 1.0))  # where all agree, anything else is far away
     table = np.where(known.sum(0) > 1, (columns[0] - mean) / spread, np.nan)
-    return Measured(table[:, 0], table[:, 1:])
+    return Measured(table[:, 0], table[:, 1], table[:, 2:])
 
 
-def _gaps(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The differences of numbers, float [N, M]."""
-    return np.abs(one[:, None] - other)
+def _distances(one: Measured, other: Measured) -> list[np.ndarray]:
+    """Of nats, lengths and statistics, each float [N, M].
 
-
-def _distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Root mean squares of the differences of rows, float [N, M], over the columns that both have; 0 without any."""
-    squares = (one[:, None] - other) ** 2
+    Of statistics the root mean square of the differences, over those that both have; 0 without any.
+    """
+    squares = (one.statistics[:, None] - other.statistics) ** 2
     known = np.isfinite(squares)
-    return np.sqrt(np.where(known, squares, 0).sum(-1) / np.maximum(known.sum(-1), 1))
+    mean = np.where(known, squares, 0).sum(-1) / np.maximum(known.sum(-1), 1)
+    return [np.abs(one.nats[:, None] - other.nats), np.abs(one.bars[:, None] - other.bars), np.sqrt(mean)]

@@ -2,7 +2,7 @@
 
 Held out is all that a model was not trained on, valid and test together. Two files of a model folder tell of it:
 
-reference.json    of each held-out piece: nats per token, the longest run of notes shared with a training piece, statistics
+reference.json    of each held-out piece: nats per token, bars, the longest run shared with a training piece, statistics
 originality.npz   the notes of the training pieces, for `originality.Index`
 """
 
@@ -24,6 +24,7 @@ from lstmusic.errors import CheckpointError
 from lstmusic.evaluation import statistics
 from lstmusic.evaluation.likelihood import nats_per_piece
 from lstmusic.evaluation.originality import Band, Index, Run, band
+from lstmusic.evaluation.song_measures import length_bars
 from lstmusic.files import whole
 from lstmusic.models.model import Model
 
@@ -42,6 +43,7 @@ class Reference:
     Attributes:
         pieces: their names.
         nats: nats per token of each under the model, float64 [P].
+        bars: how long each is, float64 [P].
         names: of the statistics.
         statistics: float64 [P, S], a column for each name; not a number where one does not apply to a piece.
         runs: what each shares with the training pieces.
@@ -49,6 +51,7 @@ class Reference:
 
     pieces: tuple[str, ...]
     nats: np.ndarray
+    bars: np.ndarray
     names: tuple[str, ...]
     statistics: np.ndarray
     runs: tuple[Run | None, ...]
@@ -69,6 +72,7 @@ class Reference:
         return Reference(
             tuple(self.pieces[k] for k in some),
             self.nats[some],
+            self.bars[some],
             self.names,
             self.statistics[some],
             tuple(self.runs[k] for k in some),
@@ -80,11 +84,12 @@ class Reference:
             {
                 "piece": piece,
                 "nats_per_token": _rounded(nats),
+                "bars": _rounded(bars),
                 "shared": None if run is None else {name: _rounded(value) for name, value in run._asdict().items()},
                 "statistics": [_rounded(value) for value in values],
             }
-            for piece, nats, run, values in zip(
-                self.pieces, self.nats.tolist(), self.runs, self.statistics.tolist(), strict=True
+            for piece, nats, bars, run, values in zip(
+                self.pieces, self.nats.tolist(), self.bars.tolist(), self.runs, self.statistics.tolist(), strict=True
             )
         ]
         lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows)
@@ -114,6 +119,7 @@ class Reference:
             return cls(
                 tuple(row["piece"] for row in rows),
                 np.array([row["nats_per_token"] for row in rows], np.float64),
+                np.array([row["bars"] for row in rows], np.float64),
                 names,
                 np.array(values, np.float64).reshape(len(rows), len(names)),
                 tuple(None if row["shared"] is None else Run(**row["shared"]) for row in rows),
@@ -150,6 +156,7 @@ def measured(model: Model, corpus: Corpus, index: Index) -> Reference | None:
     return Reference(
         tuple(corpus.pieces[piece].name for piece in chosen),
         nats_per_piece(model, _lanes(corpus, chosen)),
+        np.array([length_bars(score) for score in scores]),
         tuple(statistics.STATISTICS),
         statistics.table(scores),
         tuple(index.longest(scores)),

@@ -14,7 +14,12 @@ HELD_OUT = (-1.0, 0.0, 1.0)  # mean 0, standard deviation 1
 
 
 def of_nats(*nats) -> Measured:
-    return Measured(np.array(nats, float), np.zeros((len(nats), 0)))
+    return measured(nats, np.zeros((len(nats), 0)))
+
+
+def measured(nats, statistics, bars=None) -> Measured:
+    """Songs of one length, unless told otherwise."""
+    return Measured(np.array(nats, float), np.ones(len(nats)) if bars is None else np.array(bars), np.array(statistics))
 
 
 def costs(songs: Measured, held_out: Measured, shared=None, mutual=None, usual_bars=3.0) -> Costs:
@@ -37,7 +42,7 @@ def test_two_songs_are_kept_as_far_apart_as_real_pieces_are():
 def test_one_song_is_that_nearest_to_all():
     found = costs(of_nats(0.1, -1, 0), of_nats(*HELD_OUT))
     assert found.choose(1) == [2]
-    assert found.of(2, []) == pytest.approx((2 * 2 / 3, 0, 0, 0))
+    assert found.of(2, []) == pytest.approx((2 * 2 / 3, 0, 0, 0, 0))
 
 
 def test_shared_bars_beyond_the_usual_cost_as_many():
@@ -71,8 +76,8 @@ def test_the_rival_is_the_kept_song_that_costs_least_more():
 
 
 def test_statistics_that_do_not_apply_do_not_count():
-    held_out = Measured(np.array(HELD_OUT), np.array([[-1, math.nan], [0, math.nan], [1, 5]]))
-    songs = Measured(np.zeros(2), np.array([[1.0, 1000.0], [math.nan, 5.0]]))
+    held_out = measured(HELD_OUT, [[-1, math.nan], [0, math.nan], [1, 5]])
+    songs = measured([0, 0], [[1.0, 1000.0], [math.nan, 5.0]])
     assert in_sd(songs, held_out).statistics == pytest.approx(np.array([[1, math.nan], [math.nan] * 2]), nan_ok=True)
     found = costs(songs, held_out)
     assert found.of(0, []).statistics == pytest.approx(2 * 1)  # by the first statistic alone
@@ -80,8 +85,8 @@ def test_statistics_that_do_not_apply_do_not_count():
 
 
 def test_one_odd_statistic_counts_as_three_standard_deviations():
-    held_out = Measured(np.array(HELD_OUT), np.array([[-1.0], [0.0], [1.0]]))
-    near, far = (Measured(np.zeros(1), np.array([[value]])) for value in (3.0, 40.0))
+    held_out = measured(HELD_OUT, [[-1.0], [0.0], [1.0]])
+    near, far = (measured([0], [[value]]) for value in (3.0, 40.0))
     assert costs(near, held_out).of(0, []) == costs(far, held_out).of(0, [])
     same = held_out._replace(statistics=np.zeros((3, 1)))  # where all pieces agree, another value is far away
     assert costs(near, same).of(0, []).statistics == pytest.approx(2 * 3)
@@ -91,12 +96,12 @@ def set_cost(songs: Measured, held_out: Measured, kept) -> float:
     """What of the energy distance of kept songs from held-out pieces depends on the songs, pair by pair."""
 
     def distance(one, other):
-        squares = [(a - b) ** 2 for a, b in zip(one[1:], other[1:], strict=True)]
-        return abs(one[0] - other[0]) + math.sqrt(sum(squares) / len(squares))
+        squares = [(a - b) ** 2 for a, b in zip(one[2:], other[2:], strict=True)]
+        return abs(one[0] - other[0]) + abs(one[1] - other[1]) + math.sqrt(sum(squares) / len(squares))
 
-    def points(measured):
-        sd = in_sd(measured, held_out)
-        return [[max(-3, min(3, value)) for value in (nats, *row)] for nats, row in zip(*sd, strict=True)]
+    def points(songs):
+        sd = in_sd(songs, held_out)
+        return [[max(-3, min(3, value)) for value in (nats, bars, *row)] for nats, bars, row in zip(*sd, strict=True)]
 
     own, real = [points(songs)[k] for k in kept], points(held_out)
     pairs = [distance(a, b) for a in own for b in own]
@@ -108,7 +113,9 @@ def set_cost(songs: Measured, held_out: Measured, kept) -> float:
 @given(st.integers(0, 10_000), st.integers(2, 5))
 def test_no_exchange_makes_a_choice_better(seed, keep):
     rng = np.random.default_rng(seed)
-    songs, held_out = (Measured(rng.normal(size=n), rng.normal(size=(n, 2)) ** 3) for n in (8, 5))
+    songs, held_out = (
+        measured(rng.normal(size=n), rng.normal(size=(n, 2)) ** 3, 2 ** rng.normal(size=n)) for n in (8, 5)
+    )
     found = costs(songs, held_out)
     kept = found.choose(keep)
     assert len(set(kept)) == keep
@@ -125,10 +132,10 @@ def test_no_exchange_makes_a_choice_better(seed, keep):
 
 def test_the_best_of_many_are_nearer_to_held_out_music_and_not_more_of_a_kind():
     rng = np.random.default_rng(0)
-    held_out = Measured(rng.normal(size=40), rng.normal(size=(40, 3)))
+    held_out = measured(rng.normal(size=40), rng.normal(size=(40, 3)))
     kept, plain = [], []
     for _ in range(60):
-        songs = Measured(rng.normal(0.7, 1.2, 16), rng.normal(0.7, 1.2, (16, 3)))
+        songs = measured(rng.normal(0.7, 1.2, 16), rng.normal(0.7, 1.2, (16, 3)))
         kept += [songs.statistics[k] for k in costs(songs, held_out).choose(4)]
         plain += list(songs.statistics[:4])
     real = held_out.statistics.mean(0)
@@ -140,3 +147,10 @@ def test_the_best_of_many_are_nearer_to_held_out_music_and_not_more_of_a_kind():
 
 def test_an_outlier_is_not_kept():
     assert sorted(costs(of_nats(-1, 1, 0.9, 3), of_nats(*HELD_OUT)).choose(2)) == [0, 1]
+
+
+def test_lengths_count_by_how_many_times_as_long():
+    held_out = measured([0, 0], np.zeros((2, 0)), bars=[8, 32])  # mean 2⁴ bars, standard deviation 2^√2 times
+    songs = measured([0] * 3, np.zeros((3, 0)), bars=[16, 2, 16 * 2 ** math.sqrt(2)])
+    assert in_sd(songs, held_out).bars == pytest.approx([0, -3 / math.sqrt(2), 1])
+    assert costs(songs, held_out).choose(1) == [0]

@@ -56,6 +56,7 @@ def test_held_out_pieces_are_measured(model, corpus):
     np.testing.assert_allclose(found.nats, nats, rtol=1e-5)
     expected = statistics.table([corpus.codec.decode(corpus.ids(k)) for k in (3, 4)])
     np.testing.assert_array_equal(found.statistics, expected)
+    assert found.bars.tolist() == [4, 2]
     assert found.runs[0].piece == "piece 1"
     assert found.runs[0].bars == pytest.approx(4)
     assert found.runs[1] is None or found.runs[1].bars < 4
@@ -86,13 +87,21 @@ def test_without_held_out_pieces_there_is_an_index_only(model, corpus):
 
 def small() -> Reference:
     table = np.array([[0.25, math.nan], [1 / 3, 2.0], [0.0, 7.0]])
-    return Reference(("a", "b", "c"), np.array([0.5, 0.75, 1.0]), ("polyphony", "mean_pitch"), table, (RUN, None, RUN))
+    return Reference(
+        ("a", "b", "c"),
+        np.array([0.5, 0.75, 1.0]),
+        np.array([8.0, 9.5, 4.0]),
+        ("polyphony", "mean_pitch"),
+        table,
+        (RUN, None, RUN),
+    )
 
 
 def test_what_is_written_is_read_back():
     read = Reference.from_bytes(small().to_bytes(), "file")
     assert (read.pieces, read.names, read.runs) == (small().pieces, small().names, small().runs)
     np.testing.assert_array_equal(read.nats, small().nats)
+    np.testing.assert_array_equal(read.bars, small().bars)
     np.testing.assert_allclose(read.statistics, small().statistics, rtol=1e-5)
     assert len(small().to_bytes().splitlines()) == 3 + 3 + 1  # a line for each piece
 
@@ -131,6 +140,7 @@ def test_the_share_of_held_out_pieces_that_share_as_much():
 def test_some_of_the_pieces():
     some = small().only([2, 1])
     assert (some.pieces, some.runs, some.nats.tolist()) == (("c", "b"), (RUN, None), [1.0, 0.75])
+    assert some.bars.tolist() == [4.0, 9.5]
     assert some.statistics.tolist() == [[0.0, 7.0], [1 / 3, 2.0]]
 
 

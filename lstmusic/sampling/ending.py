@@ -20,9 +20,9 @@ def is_near(left_bars: np.ndarray, left_seconds: np.ndarray) -> np.ndarray:
     return (left_bars <= HORIZON_BARS + 1e-9) | (left_seconds <= HORIZON_SECONDS + 1e-9)
 
 
-def is_over(bars: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-    """bool [B]: the songs in which so much has been read, both in bars and in seconds, that what follows weighs no more."""
-    return (bars >= HORIZON_BARS - 1e-9) & (seconds >= HORIZON_SECONDS - 1e-9)
+def is_over(bars: float, seconds: float) -> bool:
+    """Whether so much has been read, in bars and in seconds, that what follows weighs no more."""
+    return bool(bars >= HORIZON_BARS - 1e-9 and seconds >= HORIZON_SECONDS - 1e-9)
 
 
 def choose(forced_nats: np.ndarray, uniform: float) -> int:

@@ -19,8 +19,7 @@ import torch
 
 from lstmusic.errors import ConfigError, GenerationError
 from lstmusic.events.given import Given
-from lstmusic.events.grammar import Grammar
-from lstmusic.models.language_model import ILLEGAL
+from lstmusic.events.grammar import TOLERANCE, Grammar
 from lstmusic.models.model import Model
 from lstmusic.sampling import ending, stepper
 from lstmusic.sampling.controls import BoundControls, Controls
@@ -30,7 +29,7 @@ from lstmusic.sampling.songs import BLOCK, Rules, Songs
 
 MOST_PARTICLES = 1024
 LEAST_EFFECTIVE = 0.5  # the share of particles under which they are drawn anew
-UNTOLD_NATS = -ILLEGAL / 4  # of a piece's end where a model of frames says nothing of it
+BEAT_BARS = 0.25  # so far particles write until all of them are weighed
 UNWRITTEN = -1  # stands where a song has ended before others
 
 
@@ -91,6 +90,9 @@ def infill(
 class _Particles:
     """The ways in which one song is written, and what each weighs.
 
+    Notes differ in how many ids they take, so particles wait for each other at every beat: who has come less far has been
+    weighed by less, and would seem to do better.
+
     Args:
         songs: a row for each particle, and idle ones behind them.
         count: how many particles.
@@ -99,24 +101,41 @@ class _Particles:
 
     def __init__(self, songs: Songs, given: Given, count: int, chooser: np.random.Generator) -> None:
         self.songs, self.given, self.count, self.chooser = songs, given, count, chooser
-        self.free_until = songs.now  # bars and seconds [2, rows] at which something was free last
-        self.done = np.arange(songs.rows) >= count  # the gap lies so far behind that what follows weighs no more
-        self.forced_nats = np.zeros(songs.rows)  # all of them, and those when the particles were last drawn
-        self.drawn_at_nats = np.zeros(songs.rows)
+        self.free_until = songs.now[:, 0]  # bars and seconds [2] at which something was free last for some particle
+        self.nats_at_draw = np.zeros(count)  # forced nats when the particles were drawn last
+        self.written: list[np.ndarray] = []  # which rows each group was written for, bool [rows]
         self.draws: list[tuple[int, np.ndarray]] = []  # groups written by then, and the row that each row goes on from
 
-    def write_group(self) -> None:
-        """Let every particle write one group; where few of them carry the weight, draw them anew."""
-        songs, before = self.songs, self.songs.forced_nats.copy()
-        free = self.given.open(songs.where)
-        songs.write_group()
-        forced = songs.forced_nats - before
-        told = ~self.done & ~((forced > UNTOLD_NATS) & np.isfinite(forced))
-        self.forced_nats = np.where(told, self.forced_nats + forced, self.forced_nats)
-        self.free_until = np.where(free, songs.now, self.free_until)
-        self.done = self.done | ending.is_over(*(songs.now - self.free_until)) | songs.finished
-        if not self.done.all() and self.effective < LEAST_EFFECTIVE * self.count:
+    @property
+    def free(self) -> bool:
+        """Whether something is still to be written for some particle."""
+        return bool(self.given.open(self.songs.where)[~self.songs.finished].any())
+
+    @property
+    def over(self) -> bool:
+        """Whether the gap lies so far behind that what follows weighs no more."""
+        live = ~self.songs.finished
+        if self.free or not live.any():
+            return not live.any()
+        return ending.is_over(*(self.songs.now[:, live].min(axis=1) - self.free_until))
+
+    def write_beat(self) -> None:
+        """Let every particle write to the next beat, or its end; where few of them carry the weight, draw them anew.
+
+        Only in the gap: copies of a particle come to differ in what they write.
+        """
+        beat = self._beats()[~self.songs.finished].min()
+        while (writing := ~self.songs.finished & (self._beats() <= beat)).any():
+            free = writing & self.given.open(self.songs.where)
+            self.songs.write_group_of(writing)
+            self.written.append(writing)
+            self.free_until = np.maximum(self.free_until, np.where(free, self.songs.now, 0.0).max(axis=1))
+        if self.free and self.effective < LEAST_EFFECTIVE * self.count:
             self._draw()
+
+    def _beats(self) -> np.ndarray:
+        """The beat in which each row stands, float64 [rows]."""
+        return np.floor(self.songs.now[0] / BEAT_BARS + TOLERANCE)
 
     @property
     def since_draw(self) -> np.ndarray:
@@ -125,39 +144,40 @@ class _Particles:
         Raises:
             GenerationError: they are not finite for any of them.
         """
-        nats = (self.forced_nats - self.drawn_at_nats)[: self.count]
+        nats = self.songs.forced_nats[: self.count] - self.nats_at_draw
         if not np.isfinite(nats.min()):
             raise GenerationError("the model leaves nothing to what is given, expected a finite logit for every id")
         return nats
 
     @property
-    def weights(self) -> np.ndarray:
-        """float64 [particles], their sum is 1."""
-        nats = self.since_draw
-        weights = np.exp(nats.min() - nats)
-        return weights / weights.sum()
-
-    @property
     def effective(self) -> float:
         """The effective sample size, 1 to the number of particles."""
-        return float(1 / np.square(self.weights).sum())
+        return float(1 / np.square(_weights(self.since_draw)).sum())
 
     def _draw(self) -> None:
         """Particles in proportion to their weights, by one uniform number for all of them."""
-        rows = np.r_[systematic(self.weights, self.chooser.random()), np.arange(self.count, self.songs.rows)]
+        drawn = systematic(_weights(self.since_draw), self.chooser.random())
+        rows = np.r_[drawn, np.arange(self.count, self.songs.rows)]
         self.songs.choose(rows)
-        self.free_until, self.done = self.free_until[:, rows], self.done[rows]
-        self.forced_nats = self.drawn_at_nats = self.forced_nats[rows]
-        self.draws.append((len(self.songs.groups), rows))
+        self.nats_at_draw = self.songs.forced_nats[: self.count].copy()
+        self.draws.append((len(self.written), rows))
 
-    def line(self, row: int) -> np.ndarray:
-        """The row that each group of a particle's song was written in, int64 [groups]."""
-        rows, draws = np.empty(len(self.songs.groups), np.int64), self.draws.copy()
-        for group in reversed(range(len(rows))):
+    def line(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Where the song of a particle was written: which of all groups are its own, int64 [N], and in which rows [N]."""
+        line, draws = [], self.draws.copy()
+        for group in reversed(range(len(self.written))):
             while draws and draws[-1][0] > group:
                 row = int(draws.pop()[1][row])
-            rows[group] = row
-        return rows
+            if self.written[group][row]:
+                line.append((group, row))
+        groups, rows = np.array(line[::-1], np.int64).T
+        return groups, rows
+
+
+def _weights(nats: np.ndarray) -> np.ndarray:
+    """What particles weigh, float64 [P], their sum is 1; given the forced nats of each."""
+    weights = np.exp(nats.min() - nats)
+    return weights / weights.sum()
 
 
 def systematic(weights: np.ndarray, uniform: float) -> np.ndarray:
@@ -180,18 +200,15 @@ def _filtered(
     songs = beginning.again([*own, *[None] * (beginning.rows - count)])
     songs.resume()
     particles = _Particles(songs, given, count, chooser)
-    while not particles.done.all():
-        particles.write_group()
+    while not particles.over:
+        particles.write_beat()
     row = ending.choose(particles.since_draw, chooser.random())
     line = particles.line(row)
-    groups, nats = (np.array(parts)[np.arange(len(line)), line] for parts in (songs.groups, songs.nats))
-    ends = np.flatnonzero(groups[:, 0] == songs.grammar.vocabulary.id("EOS"))
-    written = slice(int(ends[0]) + 1 if len(ends) else None)  # others may have gone on
     song = Infilled(
-        ids=np.r_[given.prefix, groups[written].ravel()],
-        nats=nats[written].ravel(),
+        ids=np.r_[given.prefix, np.array(songs.groups)[line].ravel()],
+        nats=np.array(songs.nats)[line].ravel(),
         overruled=int(songs.overruled[row]),
-        forced_nats=float(particles.forced_nats[row]),
+        forced_nats=float(songs.forced_nats[row]),
         effective=particles.effective,
     )
     return song, songs.where[row : row + 1]

@@ -139,10 +139,8 @@ class Songs:
         self.stepper.load(self._carried(rows, self.stepper.state()))
         self.where, self.previous = self.where[rows], self.previous[torch.from_numpy(rows)]
         self.start, self.now = self.start[:, rows], self.now[:, rows]
-        self.ids_at_rest, self.stuck, self.forced_nats = (
-            values[rows] for values in (self.ids_at_rest, self.stuck, self.forced_nats)
-        )
-        self.overruled, self.overlong = self.overruled[rows], self.overlong[rows]
+        for values in self._counts:
+            values[:] = values[rows]
         for listener in (self.watch, self.form):
             if listener is not None:
                 listener.choose(rows)
@@ -184,6 +182,31 @@ class Songs:
         self.nats.append(np.stack(nats, axis=1))
         self.hear(self.groups[-1], self.now[0])
 
+    def write_group_of(self, some: np.ndarray) -> None:
+        """Draw one group for some of the songs, bool [B]; the others stand still, and theirs in `groups` is void.
+
+        Nothing may listen for repetition: it would hear what is void.
+        """
+        if some.all():
+            self.write_group()
+            return
+        where, previous, carried = self.where.copy(), self.previous, self.stepper.state()
+        bars_and_seconds, counts = self.now, [values.copy() for values in self._counts]
+        self.write_group()
+        self.where, self.now = np.where(some, self.where, where), np.where(some, self.now, bars_and_seconds)
+        for values, before in zip(self._counts, counts, strict=True):
+            np.copyto(values, before, where=~some)
+        moved = torch.from_numpy(some).to(self.previous.device)
+        self.previous = torch.where(moved[:, None], self.previous, previous)
+        moved = moved.repeat(self.stepper.rows // self.rows)[:, None]
+        new = self.stepper.state()
+        self.stepper.load(tuple(torch.where(moved, *parts) for parts in zip(new, carried, strict=True)))
+
+    @property
+    def _counts(self) -> list[np.ndarray]:
+        """What is counted for each row, [B] each."""
+        return [self.ids_at_rest, self.stuck, self.forced_nats, self.overruled, self.overlong]
+
     def hear(self, groups: np.ndarray, bars: np.ndarray) -> None:
         """Let what listens for repetition hear one group per song, int64 [B, G], after which there are so many bars [B]."""
         if self.watch is not None:
@@ -212,6 +235,7 @@ class Songs:
         ids = self._drawn(torch.from_numpy(adjusted), torch.from_numpy(mask))
         of_legal = torch.log_softmax(free.masked_fill(~torch.from_numpy(legal), -torch.inf), dim=-1)
         kept = of_legal.masked_fill(~torch.from_numpy(fitting), -torch.inf).logsumexp(dim=-1).numpy()
+        kept = np.where(kept < ILLEGAL / 4, 0.0, kept)  # a model of frames does not say when a piece ends
         self.forced_nats -= np.where(self.grammar.finished(self.where), 0.0, kept)
         return ids.numpy(), -of_legal.gather(1, ids[:, None])[:, 0].numpy()
 

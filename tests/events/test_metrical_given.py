@@ -26,7 +26,7 @@ def ids_of(score_of):
 
     def encode(codec, rows, tempo_at=None):
         rows = [(onset * STEP, duration * STEP, *others) for onset, duration, *others in rows]
-        score = score_of(rows, tracks=(Track(0), Track(40)))
+        score = score_of(rows, tracks=(Track(0), Track(40), Track(0, True)))
         if tempo_at:
             score = replace(score, tempi=table(TEMPO_DTYPE, [0, tempo_at * STEP], [500_000, 400_000]))
         return codec.encode(score)
@@ -122,6 +122,9 @@ def test_above_a_given_note_on_the_highest_key_there_is_no_other_of_its_program(
     done = ("POSITION", 36), ("PROGRAM", 0), ("PITCH", 127), steps(24), ("VELOCITY", 16)
     assert may_follow(codec, given_, "PROGRAM", *done, ("POSITION", 36)) == list(range(1, 129))
     assert may_follow(codec, given_, "PITCH", *done, ("POSITION", 36)) == []
+    given_ = anew(codec, [rows[0], (*rows[1][:4], 2), rows[2]], 12, 48)
+    drum = ("POSITION", 36), ("PROGRAM", 128), ("DRUM", 127), *done[3:]
+    assert may_follow(codec, given_, "POSITION", *drum) == list(range(37, 48))
 
 
 @FORMS

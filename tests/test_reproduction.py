@@ -52,6 +52,15 @@ def test_a_song_made_again_is_the_same_file(written_song, steered_model, tmp_pat
     assert (tmp_path / "again.mid").read_bytes() == path.read_bytes()
 
 
+def test_a_song_of_before_there_was_a_control_is_made_again(written_song, steered_model, tmp_path):
+    facts = provenance.facts_of(written_song())
+    path = written_song(control={name: value for name, value in facts["control"].items() if name != "parallels"})
+    older = provenance.facts_of(path)
+    assert "control.parallels" not in reproduction.changed_settings(older)
+    midi.write(reproduction.reproduce(older, steered_model, Score.read(path)).score, tmp_path / "again.mid")
+    assert (tmp_path / "again.mid").read_bytes() == path.read_bytes()
+
+
 @pytest.mark.parametrize("encoding", ["performance", "melody", "metrical", "frames"])
 def test_songs_of_every_encoding(encoding, tmp_path):
     sizes, codec = {**SIZES, **({"output": "joint"} if encoding == "frames" else {})}, codecs.build(encoding)

@@ -56,6 +56,7 @@ WRONG = {
     ),
     "no notes at a time": (["generate", "control.polyphony=0"], "control.polyphony=0: expected 1 or more"),
     "half a note at a time": (["generate", "control.polyphony=1.5"], "control.polyphony=1.5: expected integer"),
+    "parallels": (["generate", "control.parallels=-1"], "control.parallels=-1.0: expected nats from 0"),
     "density": (["generate", "control.density=0"], "control.density=0.0: expected notes per bar, above 0"),
     "few pitch classes": (["generate", "control.pitch_classes=[1,2]"], "control.pitch_classes=[1.0, 2.0]: expected 12"),
     "pitch classes without brackets": (

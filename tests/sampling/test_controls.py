@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmusic.errors import ConfigError
+from lstmusic.evaluation import voice_leading
 from lstmusic.events import codec as codecs
 from lstmusic.events.conditions import asked
 from lstmusic.events.kinds import struck_pitches
@@ -74,6 +75,37 @@ def test_a_weight_makes_notes_outside_the_key_rarer_instead():
     assert taken.tolist() == [[0, 2.5, 0, 2.5, 0, 0, 2.5, 0, 2.5, 0, 2.5, 0]] * 2
     assert left[:, melody.vocabulary.slice_of("PITCH")].all()
     assert (before - logits).sum() == 2.5 * 2 * sum(p % 12 in (1, 3, 6, 8, 10) for p in range(128))
+
+
+def test_parallels_become_rarer_by_so_many_nats():
+    """Soprano and bass sing G4-C3, the soprano goes on to A4: the bass is not to follow her to a D or an E."""
+    chorale = codecs.build("chorale")
+    vocabulary, where = chorale.vocabulary, chorale.grammar.start(2)
+    header = [("METER", 0), ("POSITION", 0), ("TEMPO", 9), ("KEY", 24)]
+    for event in [*header, *(("PITCH", p) for p in (67, 64, 60, 48)), ("PITCH", 69), ("HOLD",), ("HOLD",)]:
+        chorale.grammar.advance(where, np.full(2, vocabulary.id(*event)))
+    mask = chorale.grammar.allowed(where)
+    before = np.arange(mask.size, dtype=np.float64).reshape(mask.shape)
+    expected = np.zeros(len(vocabulary))
+    expected[[vocabulary.id("PITCH", p) for p in (50, 62, 76, 88)]] = 2.5
+    bound = BoundControls(Controls(parallels=2.5), chorale.grammar)
+    logits, left, overruled = bound.adjust(before, mask, where)
+    assert (before - logits).tolist() == [expected.tolist()] * 2
+    assert left is mask and not overruled.any()
+    with_key = BoundControls(Controls(parallels=2.5, key="F#", key_weight=1.0), chorale.grammar)
+    pitch = struck_pitches(vocabulary)
+    outside = (pitch >= 0) & np.isin(pitch % 12, [0, 2, 4, 7, 9])
+    assert (before - with_key.adjust(before, mask, where)[0])[0].tolist() == (expected + outside).tolist()
+
+
+def test_songs_of_some_weight_have_no_parallels(steered_model):
+    def parallels(weight):
+        songs = steered_model.generate(2, seed=1, length_bars=4, cadence=False, controls=Controls(parallels=weight))
+        faults = voice_leading.parallel_fifths, voice_leading.parallel_octaves
+        return sum(fault(song.score) for song in songs for fault in faults)
+
+    assert parallels(None) == parallels(0.0) > 0
+    assert parallels(30.0) == 0
 
 
 @pytest.mark.parametrize(("encoding", "unknown", "first"), [("chorale", 24, 0), ("melody", 24, 0), ("metrical", 0, 1)])
@@ -198,6 +230,7 @@ def test_conditions_are_asked_of_a_model_that_has_them():
         ({"ranges": {"Bass": (60, 128)}}, r"control\.range\.Bass=\[60, 128\]: expected"),
         ({"ranges": {"Bass": (60,)}}, r"control\.range\.Bass=\[60\]: expected"),
         ({"polyphony": 0}, r"control\.polyphony=0: expected"),
+        *(({"parallels": w}, r"control\.parallels=.*: expected nats from 0") for w in (-1.0, np.nan, np.inf)),
         *(
             ({"density": d}, r"control\.density=.*: expected notes per bar, above 0")
             for d in (0.0, -1.0, np.nan, np.inf)
@@ -220,6 +253,10 @@ def test_what_no_encoding_could_follow_is_refused_at_once(wrong, message):
     [
         ("frames", {"key": "C"}, "no id of this encoding strikes a pitch"),
         ("frames", {"polyphony": 2}, "no id of this encoding strikes a pitch"),
+        *(
+            (name, {"parallels": 5}, r"control.parallels=5: this encoding has no voices")
+            for name in ("frames", "melody")
+        ),
         ("chorale", {"ranges": {"Tenr": (40, 60)}}, "range.Tenr: .*expected one of Soprano, Alto, Tenor, Bass, all"),
         ("melody", {"ranges": {"Bass": (40, 60)}}, "range.Bass: .*expected one of all"),
         ("chorale", {"ranges": {"all": (0, 23)}}, r"range.Soprano=\[0, 23\]: no pitch lies in it.* 24 to 96"),

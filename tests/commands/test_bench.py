@@ -54,12 +54,15 @@ def test_pieces_are_drawn_evenly(taken, music, tmp_path):
         (
             ["table=encodings"],
             "table=encodings: expected one of encoding, fidelity, copies, leak, long_lag, polyphonic, training, "
-            "generation, songs, controls; did you mean encoding?",
+            "generation, songs, controls, best_of, infill, harmonise, originality; did you mean encoding?",
         ),
         (["pieces=0"], "pieces=0: expected at least 1"),
         (["seeds=0"], "seeds=0: expected at least 1"),
         (["table=songs", "songs=0"], "songs=0: expected at least 1"),
-        (["songs=3"], "songs=3: belongs to table=songs, controls, came with table=encoding"),
+        (
+            ["songs=3"],
+            "songs=3: belongs to table=songs, controls, best_of, infill, harmonise, originality, came with table=encoding",
+        ),
         (["minutes=0"], "minutes=0.0: expected a positive number"),
         (["minutes=3"], "minutes=3: belongs to table=long_lag, polyphonic, came with table=encoding"),
         (["data=bach"], "data=bach: no MIDI files, expected some"),

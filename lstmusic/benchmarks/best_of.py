@@ -118,6 +118,8 @@ def compare(model: str, names: Sequence[str], sets: Sequence[Sets]) -> Iterator[
         found = {
             way: [compared(half.held_out[:, column], getattr(half, way)[:, column]) for half in sets] for way in WAYS
         }
+        if not found["plain"][0].held_out_pieces:
+            continue  # a statistic that does not apply to such music
         held_out = {"mean": _mean(found["plain"], "held_out_mean"), "sd": _mean(found["plain"], "held_out_sd")}
         yield {"model": model, "what": what, "held_out": held_out} | {
             way: {name: _mean(found[way], name) for name in FIGURES} for way in WAYS

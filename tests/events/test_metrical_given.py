@@ -189,6 +189,14 @@ def test_the_prefix_of_a_whole_piece_is_where_the_music_begins(codec, anew):
 
 
 @FORMS
+def test_the_prefix_goes_on_while_no_free_note_can_come_first(codec, anew):
+    lowest = [(0, 24, 0, 64, 0), (0, 24, 60, 64, 0), (60, 12, 60, 64, 0)]  # of all notes at its step the first
+    given_ = anew(codec, lowest, 0, 12)
+    assert v.VALUE[given_.prefix[-3:]].tolist() == [0, steps(24)[1], 16]
+    assert may_follow(codec, given_, "PITCH", ("POSITION", 0), ("PROGRAM", 0)) == list(range(1, 61))
+
+
+@FORMS
 def test_a_gap_without_a_step_leaves_nothing_free(codec, ids_of):
     ids = ids_of(codec, TIED)
     given_ = codec.given(ids, 12 * STEP + 1, 13 * STEP - 1)

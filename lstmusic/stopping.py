@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,8 +33,7 @@ def stopped(folder: ModelFolder, checkpoint: str, music: Score | Song, bars: int
         ConfigError: there are not so many bars, or another model wrote the song.
         ReadError: the piece has no notes that the encoding can carry.
     """
-    codec = folder.codec
-    plan, origin, begun = Plan(), None, 0
+    codec, plan, origin = folder.codec, Plan(), None
     if isinstance(music, Score):
         ids = so_far(codec, codec.encode(music).astype(np.int64), bars)
     else:
@@ -41,34 +41,31 @@ def stopped(folder: ModelFolder, checkpoint: str, music: Score | Song, bars: int
         if facts["model_sha256"] != folder.sha256:
             raise ConfigError(f"snapshot: the song is of the model {facts['checkpoint']}, expected one of {checkpoint}")
         ids, plan = so_far(codec, music.ids, bars), Plan.of(facts)
-        begun = len(codec.grammar.bos() if plan.prefix is None else plan.prefix)
-        if plan.infill is None and len(ids) > begun:
-            number, attempt = facts["song"], facts["attempt"]
-            drawn = len(ids) - begun + drawn_before(plan, number, attempt)
-            origin = Origin(plan.seed, number, attempt, drawn)
-    wrote = origin is not None
+        origin = _origin(plan, facts["song"], facts["attempt"], len(ids) - _begun(codec, plan))
     state, told = state_after(
         folder.model,
         codec.grammar,
         ids,
-        ids[:begun] if wrote else ids,
-        row=(origin.song - 1) % BLOCK if origin is not None else 0,
-        start=plan.start if wrote else None,
+        ids if origin is None else ids[: _begun(codec, plan)],
+        row=0 if origin is None else (origin.song - 1) % BLOCK,
+        start=None if origin is None else plan.start,
         controls=plan.control,
         weights=plan.weights,
     )
-    states = codec.grammar.trajectory(np.r_[ids, codec.grammar.bos()])[len(ids) :][:1]
-    return Snapshot(
-        ids=ids,
-        state=state,
-        model_sha256=folder.sha256,
-        name=name,
-        told=told,
-        origin=origin,
-        checkpoint=checkpoint,
-        encoding=codec.name,
-        bars=codec.grammar.length(states)[0].item(),
-    )
+    snapshot = Snapshot(ids, state, folder.sha256, name, told, origin, checkpoint, codec.name)
+    return replace(snapshot, bars=snapshot.length(codec.grammar)[0])
+
+
+def _begun(codec: Codec, plan: Plan) -> int:
+    """How many ids the songs of a plan begin with."""
+    return codec.group_size if plan.prefix is None else len(plan.prefix)
+
+
+def _origin(plan: Plan, song: int, attempt: int, new_ids: int) -> Origin | None:
+    """Where in a song so many ids after its beginning are; None: before them, or in a piece that is rewritten in part."""
+    if plan.infill is not None or new_ids <= 0:
+        return None
+    return Origin(plan.seed, song, attempt, new_ids + drawn_before(plan, song, attempt))
 
 
 def so_far(codec: Codec, ids: np.ndarray, bars: int | None) -> np.ndarray:

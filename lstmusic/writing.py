@@ -145,7 +145,7 @@ class Writer:
     def _begin_tick(self, plan: Plan, whole: Score) -> int:
         """Where in a song new music begins; notes of a primer may be held beyond the moment at which a snapshot stands."""
         if plan.start is not None:
-            return int(whole.ticks(plan.start.seconds(self.codec.grammar)))
+            return int(whole.ticks(plan.start.length(self.codec.grammar)[1]))
         return 0 if plan.primer is None else self.codec.decode(plan.primer).end_tick
 
     def _song(self, sampled: Sampled, plan: Plan, common: dict[str, Any], number: int, attempt: int) -> Song:

@@ -102,9 +102,11 @@ class Snapshot:
         name = f"{share:g} of the way from {self.name or 'one'} to {other.name or 'another'}"
         return replace(nearer, state=_between(self.state, other.state, share), told=told, name=name, origin=None)
 
-    def seconds(self, grammar: Grammar) -> float:
-        """How much music there is so far."""
-        return grammar.length(grammar.trajectory(np.r_[self.ids, grammar.bos()])[len(self.ids) :][:1])[1].item()
+    def length(self, grammar: Grammar) -> tuple[float, float]:
+        """Bars and seconds of music so far, by the encoding's own meter and tempo."""
+        after = grammar.trajectory(np.r_[self.ids, grammar.bos()])[len(self.ids) :][:1]  # before the first id to come
+        bars, seconds = grammar.length(after)
+        return bars.item(), seconds.item()
 
     @property
     def of_model(self) -> str:

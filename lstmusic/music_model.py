@@ -24,7 +24,6 @@ from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.settings import Curve, Length, Repetition, SamplingSettings, curve_of
 from lstmusic.sampling.snapshot import Snapshot
 from lstmusic.schema import suggestion
-from lstmusic.schema.checks import at_least
 from lstmusic.score import Score
 from lstmusic.selection import Choice
 from lstmusic.stopping import stopped
@@ -169,27 +168,8 @@ class MusicModel:
         return selection.best(songs, keep, self.index, self.reference)
 
     def check_selection(self, candidates: int | None, max_shared_bars: float | None = None) -> None:
-        """Refuse what only a model can be asked whose folder tells of its training and held-out pieces.
-
-        Args:
-            candidates, max_shared_bars: see `generate`.
-
-        Raises:
-            ConfigError: the folder does not, or too few pieces are held out.
-        """
-        if max_shared_bars is not None:
-            at_least("originality.max_bars", max_shared_bars, 0)
-        for key, value, files in (
-            ("originality.max_bars", max_shared_bars, [self.index]),
-            ("candidates", candidates, [self.index, self.reference]),
-        ):
-            if value is not None and None in files:
-                raise ConfigError(
-                    f"{key}={value:g}: the folder of {self.name or 'the model'} does not tell of its training and held-out "
-                    f"pieces; lstmusic evaluate checkpoint={self.name or 'DIR'} adds that"
-                )
-        if candidates is not None and self.reference is not None:
-            selection.check_held_out(self.reference, candidates)
+        """Raise ConfigError where `generate` could not select songs so; see `selection.check`."""
+        selection.check(self.name, self.index, self.reference, candidates, max_shared_bars)
 
     @cached_property
     def index(self) -> Index | None:

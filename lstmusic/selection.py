@@ -14,6 +14,7 @@ from lstmusic.evaluation.choosing import MOST_SD, Cost, Costs, Measured, in_sd, 
 from lstmusic.evaluation.originality import Index
 from lstmusic.evaluation.reference import Reference, shared_bars
 from lstmusic.evaluation.song_measures import length_bars
+from lstmusic.schema.checks import at_least
 from lstmusic.score import Score
 from lstmusic.writing import Song, without_new_notes
 
@@ -74,6 +75,33 @@ def best(songs: Sequence[Song], keep: int, index: Index, reference: Reference) -
         songs[song].report["chosen"] = ranking.row(song, place)
     left_out = [ranking.row(song, place) for place, song in enumerate(order[keep:], keep + 1)]
     return Choice([songs[song] for song in order[:keep]], left_out)
+
+
+def check(
+    name: str, index: Index | None, reference: Reference | None, candidates: int | None, max_shared_bars: float | None
+) -> None:
+    """Refuse what only a model can be asked whose folder tells of its training and held-out pieces.
+
+    Args:
+        name: of the model.
+        candidates, max_shared_bars: see `MusicModel.generate`.
+
+    Raises:
+        ConfigError: the folder does not, or too few pieces are held out, or the bars are below 0.
+    """
+    if max_shared_bars is not None:
+        at_least("originality.max_bars", max_shared_bars, 0)
+    for key, value, files in (
+        ("originality.max_bars", max_shared_bars, [index]),
+        ("candidates", candidates, [index, reference]),
+    ):
+        if value is not None and None in files:
+            raise ConfigError(
+                f"{key}={value:g}: the folder of {name or 'the model'} does not tell of its training and held-out pieces; "
+                f"lstmusic evaluate checkpoint={name or 'DIR'} adds that"
+            )
+    if candidates is not None and reference is not None:
+        check_held_out(reference, candidates)
 
 
 def check_held_out(reference: Reference, candidates: int) -> None:

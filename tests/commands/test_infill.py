@@ -1,0 +1,83 @@
+"""`lstmusic generate infill.piece=…`: a file of which some is written anew."""
+
+import numpy as np
+import pytest
+
+from lstmusic.cli import main
+from lstmusic.score import Score
+from lstmusic.score.splice import inside
+
+BARE = ("render.wav=false", "render.png=false")
+BAR = 1920
+
+
+@pytest.fixture
+def rewrite(chorale_run, music, tmp_path, report_of):
+    """A function: write a piece of the music folder anew; the folder and its report."""
+
+    def run(*overrides):
+        folder = tmp_path / "here"
+        piece = f"infill.piece={music}/piece-0.mid"
+        assert main(["generate", f"checkpoint={chorale_run}", piece, *BARE, f"hydra.run.dir={folder}", *overrides]) == 0
+        return folder, report_of(folder)
+
+    return run
+
+
+def test_one_bar_of_a_file(rewrite, music, capsys):
+    folder, report = rewrite("infill.bars=[2,2]", "songs=2", "infill.particles=3")
+    piece = Score.read(music / "piece-0.mid")
+    for row in report["songs"]:
+        score = Score.read(folder / row["files"]["mid"])
+        kept, now = (each.notes[~inside(each.notes, (BAR, 2 * BAR))] for each in (piece, score))
+        assert np.array_equal(kept, now)
+        assert row["infill"] | {"effective_particles": 0} == {
+            "bars": [2, 2],
+            "keep": [],
+            "particles": 3,
+            "effective_particles": 0,
+            "removed_notes": 16,
+            "trimmed_notes": 0,
+        }
+    out = capsys.readouterr().out
+    assert f"asked: infill.piece={music}/piece-0.mid infill.bars=[2, 2] infill.particles=3" in out.splitlines()
+    assert f"{report['songs'][0]['new_notes']} notes written for 16" in out
+    assert "that of the piece" in (folder / "index.html").read_text()
+
+
+def test_a_soprano_is_harmonised_and_made_again(rewrite, music, tmp_path, report_of):
+    folder, _ = rewrite("infill.keep=Soprano", "songs=1", "render.page=false")
+    piece, score = Score.read(music / "piece-0.mid"), Score.read(folder / "song-001.mid")
+    assert np.array_equal(*(each.notes[each.notes["track"] == 0] for each in (piece, score)))
+    assert main(["reproduce", f"song={folder}/song-001.mid", f"hydra.run.dir={tmp_path}/again"]) == 0
+    assert (tmp_path / "again" / "song-001.mid").read_bytes() == (folder / "song-001.mid").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["infill.bars=[1,9]"], "infill.bars=[1, 9]: expected the first and the last of bars 1 to 3 of the piece"),
+        (["infill.bars=2"], "infill.bars=2: expected the first and the last bar to write, [5,8]"),
+        (
+            ["infill.keep=Violin"],
+            "infill.keep=Violin: there is no such voice, expected some of Soprano, Alto, Tenor, Bass",
+        ),
+        (["infill.bars=[1,2]", "infill.particles=0"], "infill.particles=0: expected at least 1"),
+        (["infill.bars=[1,2]", "length.bars=2"], "infill: came with a length, a primer"),
+        ([], "nothing would stay, expected infill.bars or infill.keep, too"),
+    ],
+)
+def test_requests_that_are_wrong(asked, words, chorale_run, music, tmp_path, refused):
+    line = refused(
+        *("generate", f"checkpoint={chorale_run}", f"infill.piece={music}/piece-0.mid", *asked),
+        f"hydra.run.dir={tmp_path}/here",
+    )
+    assert words in line
+
+
+def test_files_that_are_not_there(chorale_run, tmp_path, refused):
+    assert "infill.piece=" in refused("generate", f"checkpoint={chorale_run}", "infill.bars=[1,2]")
+    here = f"hydra.run.dir={tmp_path}/here"
+    line = refused("generate", f"checkpoint={chorale_run}", "infill.piece=nowhere.mid", "infill.bars=[1,2]", here)
+    assert "nowhere.mid" in line
+    assert not (tmp_path / "here").exists()

@@ -11,6 +11,7 @@ import numpy as np
 
 from lstmusic.benchmarks.song_writing import SECONDS_PER_BAR, length, nats_per_token
 from lstmusic.evaluation import song_measures as measures
+from lstmusic.evaluation import voice_leading
 from lstmusic.events.codec import Codec
 from lstmusic.events.kinds import PITCH, TIME, VELOCITY, event_kinds, struck_pitches
 from lstmusic.sampling.controls import Controls
@@ -27,6 +28,7 @@ C_MAJOR = (0, 2, 4, 5, 7, 9, 11)
 RANGES = {"Soprano": (67, 76), "Bass": (43, 52)}  # MIDI pitches: G4 to E5 and G2 to E3
 ANY_RANGE = (60, 79)  # C4 to G5, where an encoding names no voices
 LIMITS = (3, 2, 1)
+PARALLELS = (2.0, 5.0, 20.0)  # nats
 # Notes per bar, of 2 s in `performance`: from the thinnest to the densest that is common in the data sets of each encoding;
 # a model knows nothing of densities that it was never told
 DENSITIES = {"melody": (3, 4, 6, 8), "metrical": (4, 8, 16, 32)}
@@ -73,6 +75,8 @@ def cases(codec: Codec, held_out: float | None) -> list[Case]:
     found = [*_kinds(codec), *_curve(codec), *([] if held_out is None else [_auto(codec, held_out)])]
     if (struck_pitches(codec.vocabulary) >= 0).any():
         found += [*_key(codec), _range(codec), *_polyphony(codec)]
+    if len(codec.grammar.voices) > 1:
+        found += _parallels(codec)
     if codec.grammar.conditions:
         found += [*_density(codec), *_pitch_classes(codec)]
     return [*found, _end(codec), *_cadence(codec), *_loops(codec), *_repetition(codec)]
@@ -159,6 +163,19 @@ def _polyphony(codec: Codec) -> list[Case]:
 
 def _most_at_once(songs: list[Song]) -> float:
     return float(max(measures.most_at_once(song.score) for song in songs))
+
+
+def _parallels(codec: Codec) -> list[Case]:
+    base = _base(codec, MANY_BARS)
+    faults = {"fifths": voice_leading.parallel_fifths, "octaves": voice_leading.parallel_octaves}
+    found = []
+    for nats in PARALLELS:
+        setting, how = f"control.parallels={nats:g}", {"controls": Controls(parallels=nats), **base}
+        found += [
+            Case("parallels", setting, f"parallel {name} per 100 beats", mean(fault), how, base)
+            for name, fault in faults.items()
+        ]
+    return found
 
 
 def _density(codec: Codec) -> list[Case]:

@@ -18,12 +18,14 @@ from lstmusic.corpus.store import Corpus
 from lstmusic.errors import ConfigError
 from lstmusic.evaluation import voice_leading
 from lstmusic.infilling import Infill
+from lstmusic.sampling.controls import Controls
 from lstmusic.score import Score
 
 PACKAGES = ("lstmusic", "torch", "numpy")
 MODELS = ("bach",)
 PIECES = 50
-PARTICLES = (1, 16, 64)
+PARTICLES = (1, 16)
+PARALLELS = 5.0  # nats off each
 FAULTS = {
     "parallel_fifths": voice_leading.parallel_fifths,
     "parallel_octaves": voice_leading.parallel_octaves,
@@ -50,7 +52,8 @@ def rows(
         particles: how many ways are written side by side.
 
     Yields:
-        A row for the pieces, for each number of particles, and for songs of the model's own; see `_row`.
+        A row for the pieces, for each number of particles, for the last of them without parallels, and for songs of the
+        model's own; see `_row`.
 
     Raises:
         ConfigError: a model's encoding knows no voices.
@@ -62,10 +65,11 @@ def rows(
         pieces = held_out.pieces(corpus_of(model), songs, lambda score: voice_leading.voices(score) is not None)
         originals = [codec.decode(piece.ids) for piece in pieces]
         yield {"model": model, "voices": "the pieces' own"} | _row(originals, originals)
-        for count in particles:
-            note(f"{model}: {count} particles")
-            written = held_out.each(partial(_harmonised, model, count), pieces)
+        for count, parallels in [*((count, None) for count in particles), (particles[-1], PARALLELS)]:
             words = "harmonised blindly" if count == 1 else f"harmonised, {count} particles"
+            words += "" if parallels is None else ", no parallels"
+            note(f"{model}: {words}")
+            written = held_out.each(partial(_harmonised, model, count, parallels), pieces)
             yield {"model": model, "voices": words} | _row(written, originals)
         note(f"{model}: songs")
         yield {"model": model, "voices": "songs"} | _row([song.score for song in write(model, songs).songs], [])
@@ -93,10 +97,10 @@ def _row(scores: Sequence[Score], originals: Sequence[Score]) -> dict[str, Any]:
     }
 
 
-def _harmonised(checkpoint: str, particles: int, piece: HeldOut) -> Score:
+def _harmonised(checkpoint: str, particles: int, parallels: float | None, piece: HeldOut) -> Score:
     model = opened(checkpoint)
     infill = Infill(model.codec.decode(piece.ids), keep=model.codec.grammar.voices[:1], particles=particles)
-    (song,) = model.generate(1, seed=piece.number, infill=infill)
+    (song,) = model.generate(1, seed=piece.number, infill=infill, controls=Controls(parallels=parallels))
     return song.score
 
 

@@ -25,7 +25,7 @@ NUM_TEMPI = 64
 TEMPI_QPM = 24.0 * 10.0 ** (np.arange(NUM_TEMPI) / (NUM_TEMPI - 1))  # 24 to 240 qpm, each 3.7 % above the one before
 UNKNOWN_KEY = 24  # keys 0-11 are major, 12-23 minor, counted from C
 MAX_AGE = 31
-PARALLEL = (0, 7)  # semitones, whatever octaves lie between: octaves and unisons, fifths
+PARALLEL = (0, 7)  # semitones, octaves aside: octaves and unisons, fifths
 
 HEADER, MUSIC, ENDING, DONE = range(4)
 STATE = np.dtype(

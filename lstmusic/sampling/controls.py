@@ -143,12 +143,20 @@ class BoundControls:
         if self._penalty is not None:
             logits = logits - self._penalty
         if self._parallels is not None:
-            logits = logits - self._parallels * self._grammar.parallels(where)
+            logits = logits - self.parallels(where)
         overruled = np.zeros(len(mask), np.int64)
         for limit in self._limits:
             mask, left = self._narrowed(mask, limit(where))
             overruled += ~left
         return logits, mask, overruled
+
+    def parallels(self, where: np.ndarray) -> np.ndarray:
+        """The nats that are taken off each id for parallels, float64 [B, V]; a single 0, [1, 1], without this control.
+
+        Args:
+            where: the grammar's state [B].
+        """
+        return np.zeros((1, 1)) if self._parallels is None else self._parallels * self._grammar.parallels(where)
 
     def _narrowed(self, mask: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The ids of bool [B, V] that are wanted, too, or all where none is; and the rows [B] where some is."""

@@ -234,7 +234,8 @@ class Songs:
             adjusted = adjusted if bonus is None else adjusted + bonus
         ids = self._drawn(torch.from_numpy(adjusted), torch.from_numpy(mask))
         of_legal = torch.log_softmax(free.masked_fill(~torch.from_numpy(legal), -torch.inf), dim=-1)
-        kept = of_legal.masked_fill(~torch.from_numpy(fitting), -torch.inf).logsumexp(dim=-1).numpy()
+        weighed = of_legal - torch.from_numpy(rules.controls.parallels(self.where))  # of what is given, too
+        kept = weighed.masked_fill(~torch.from_numpy(fitting), -torch.inf).logsumexp(dim=-1).numpy()
         kept = np.where(kept < ILLEGAL / 4, 0.0, kept)  # a model of frames does not say when a piece ends
         self.forced_nats -= np.where(self.grammar.finished(self.where), 0.0, kept)
         return ids.numpy(), -of_legal.gather(1, ids[:, None])[:, 0].numpy()

@@ -40,7 +40,7 @@ def test_controls_that_an_encoding_has_nothing_for_are_left_out():
     steered = {"key", "range", "polyphony"}
     conditions = {"density", "pitch classes"}
     assert {case.control for case in cases_of("frames")} == every
-    assert {case.control for case in cases_of("chorale")} == every | steered
+    assert {case.control for case in cases_of("chorale")} == every | steered | {"parallels"}
     assert {case.control for case in cases_of("performance", conditions=True)} == every | steered | conditions
     assert "polyphony" not in {case.control for case in cases_of("melody")}
     assert not any("velocity" in case.setting for case in cases_of("chorale"))
@@ -60,6 +60,10 @@ def test_measures_are_means_over_songs(score_of):
 
     assert value_of("key", songs_of(tune(60), tune(61, 62))) == 0.75
     assert value_of("polyphony", songs_of(tune(60), tune(60, 64, 67))) == 3
+    chords = ((67, 64, 60, 48), (69, 64, 60, 50))  # G4-C3 and A4-D3: a parallel fifth in two beats
+    rows = [(480 * k, 480, pitch, 80, voice) for k in (0, 1) for voice, pitch in enumerate(chords[k])]
+    assert value_of("parallels", songs_of(score_of(rows), tune(60))) == 50  # not of what has no voices
+    assert value_of("parallels", songs_of(score_of(rows)), measure="octaves") == 0
     assert value_of("end", songs_of(tune(60), tune(60, bars=2))) == 0.5
     assert value_of("end", songs_of(tune(60, bars=2)), name="metrical") == 0  # its last note begins in the first bar
     assert value_of("end", songs_of(tune(60), tune(60, bars=0.5)), name="performance") == 0.5  # at 120: 16 s and 8 s

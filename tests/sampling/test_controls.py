@@ -11,6 +11,8 @@ from lstmusic.events import codec as codecs
 from lstmusic.events.conditions import asked
 from lstmusic.events.kinds import struck_pitches
 from lstmusic.sampling.controls import BoundControls, Controls
+from lstmusic.sampling.infill import infill
+from lstmusic.sampling.settings import SamplingSettings
 
 SONGS = 3
 
@@ -106,6 +108,24 @@ def test_songs_of_some_weight_have_no_parallels(steered_model):
 
     assert parallels(None) == parallels(0.0) > 0
     assert parallels(30.0) == 0
+
+
+def test_parallels_of_given_voices_weigh_on_what_was_written_before_them(steered_model):
+    """Under a soprano of which one bar is free, alto and bass go from G4-C3 to A4-D3: seven nats less for every way."""
+    codec = steered_model.codec
+    header = [("METER", 0), ("POSITION", 0), ("TEMPO", 30), ("KEY", 24)]
+    held, chord = [("HOLD",)] * 4, [("PITCH", p) for p in (72, 67, 60, 48)]
+    moved = [("HOLD",), ("PITCH", 69), ("HOLD",), ("PITCH", 50)]
+    steps = [chord, *[held] * 15, [("PITCH", 72), *held[1:]], *[held] * 3, moved, *[held] * 11]
+    ids = [codec.vocabulary.id(*event) for step in [[("BOS",)] * 4, header, *steps, [("EOS",)] * 4] for event in step]
+    given = codec.given(np.array(ids), 0, 1920, codec.grammar.voices[1:])
+    how = {"settings": SamplingSettings(), "particles": 1}
+    (way,), (other,) = (
+        infill(steered_model.model, codec.grammar, given, [np.random.default_rng(0)], controls=controls, **how)
+        for controls in (None, Controls(parallels=7.0))
+    )
+    assert way.ids.tolist() == other.ids.tolist()
+    assert other.forced_nats - way.forced_nats == pytest.approx(7.0)
 
 
 @pytest.mark.parametrize(("encoding", "unknown", "first"), [("chorale", 24, 0), ("melody", 24, 0), ("metrical", 0, 1)])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from lstmusic.infilling import Infill as Infill
     from lstmusic.music_model import MusicModel as MusicModel
     from lstmusic.music_model import load as load
     from lstmusic.sampling.controls import Controls as Controls
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from lstmusic.score import Score as Score
     from lstmusic.writing import Song as Song
 
-__all__ = ["Controls", "MusicModel", "Repetition", "Score", "Snapshot", "Song", "__version__", "load"]
+__all__ = ["Controls", "Infill", "MusicModel", "Repetition", "Score", "Snapshot", "Song", "__version__", "load"]
 HOMES = {
     **dict.fromkeys(("MusicModel", "load"), "lstmusic.music_model"),
     "Controls": "lstmusic.sampling.controls",
+    "Infill": "lstmusic.infilling",
     "Repetition": "lstmusic.sampling.settings",
     "Score": "lstmusic.score",
     "Snapshot": "lstmusic.sampling.snapshot",

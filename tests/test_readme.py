@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
@@ -32,7 +31,7 @@ def workplace(tmp_path, monkeypatch, phrase):
     (tmp_path / "my-midi").mkdir()
     for seed in range(8):
         midi.write(phrase(bars=2, seed=seed), tmp_path / "my-midi" / f"piece-{seed}.mid")
-    shutil.copy(tmp_path / "my-midi" / "piece-0.mid", tmp_path / "song.mid")
+    midi.write(phrase(bars=12), tmp_path / "song.mid")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -107,14 +107,19 @@ class _Particles:
         self.draws: list[tuple[int, np.ndarray]] = []  # groups written by then, and the row that each row goes on from
 
     @property
+    def live(self) -> np.ndarray:
+        """bool [rows]: those that go on; one that has not ended but stands still in time, note upon note, is given up."""
+        return ~self.songs.finished & ~self.songs.stuck
+
+    @property
     def free(self) -> bool:
         """Whether something is still to be written for some particle."""
-        return bool(self.given.open(self.songs.where)[~self.songs.finished].any())
+        return bool(self.given.open(self.songs.where)[self.live].any())
 
     @property
     def over(self) -> bool:
         """Whether the gap lies so far behind that what follows weighs no more."""
-        live = ~self.songs.finished
+        live = self.live
         if self.free or not live.any():
             return not live.any()
         return ending.is_over(*(self.songs.now[:, live].min(axis=1) - self.free_until))
@@ -124,8 +129,8 @@ class _Particles:
 
         Only in the gap: copies of a particle come to differ in what they write.
         """
-        beat = self._beats()[~self.songs.finished].min()
-        while (writing := ~self.songs.finished & (self._beats() <= beat)).any():
+        beat = self._beats()[self.live].min()
+        while (writing := self.live & (self._beats() <= beat)).any():
             free = writing & self.given.open(self.songs.where)
             self.songs.write_group_of(writing)
             self.written.append(writing)
@@ -141,12 +146,19 @@ class _Particles:
     def since_draw(self) -> np.ndarray:
         """Forced nats of each particle since they were drawn last, float64 [particles].
 
+        Infinite for those that were given up.
+
         Raises:
             GenerationError: they are not finite for any of them.
         """
-        nats = self.songs.forced_nats[: self.count] - self.nats_at_draw
+        nats = np.where(
+            self.songs.stuck[: self.count], np.inf, self.songs.forced_nats[: self.count] - self.nats_at_draw
+        )
         if not np.isfinite(nats.min()):
-            raise GenerationError("the model leaves nothing to what is given, expected a finite logit for every id")
+            raise GenerationError(
+                "no way through the gap was found: each wrote note upon note without moving on in time, or the model finds "
+                "what is given impossible; expected more particles, or another seed"
+            )
         return nats
 
     @property

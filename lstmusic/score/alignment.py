@@ -26,6 +26,10 @@ class Onsets(NamedTuple):
         """The same, later."""
         return Onsets(self.pitch, self.time + by)
 
+    def of(self, some: np.ndarray) -> Onsets:
+        """Those of some notes, by index or bool [N]."""
+        return Onsets(self.pitch[some], self.time[some])
+
     def nearest(self, others: Onsets, near: float) -> np.ndarray:
         """For each note the other of its pitch that begins nearest to it, int64 [N]; -1: none does within `near`."""
         if not len(others.pitch):
@@ -36,6 +40,10 @@ class Onsets(NamedTuple):
         sides = order[np.clip([after - 1, after], 0, len(order) - 1)]
         closer = np.where(np.diff(np.abs(keys[sides] - wanted), axis=0)[0] < 0, sides[1], sides[0])
         return np.where(np.abs(keys[closer] - wanted) <= near, closer, -1)
+
+    def nearest_of(self, some: np.ndarray, others: Onsets, near: float) -> np.ndarray:
+        """Like `nearest`, of some of the others, int64 [n], alone."""
+        return np.r_[some, -1][self.nearest(others.of(some), near)]
 
 
 @dataclass(frozen=True)
@@ -85,8 +93,21 @@ class Alignment:
         return self._onsets(music).moved(self.origin).nearest(self._onsets(self.piece), self.near)
 
     def in_music(self) -> np.ndarray:
-        """The note of the music that each note of the piece is, int64 [notes]; -1: none."""
-        return self._onsets(self.piece).nearest(self._onsets(self.music).moved(self.origin), self.near)
+        """The note of the music that each note of the piece is, int64 [notes]; -1: none.
+
+        Notes of a unison are told apart by their tracks: each is on that which holds most notes of its own track.
+        """
+        piece, music = self._onsets(self.piece), self._onsets(self.music).moved(self.origin)
+        tracks, track_of = self.piece.notes["track"], self.music.notes["track"]
+        anywhere = piece.nearest(music, self.near)
+        found = np.full(len(anywhere), -1)
+        for track in np.unique(tracks[anywhere >= 0]):
+            own = tracks == track
+            usual = np.bincount(track_of[anywhere[own & (anywhere >= 0)]]).argmax()
+            found[own] = piece.of(own).nearest_of(np.flatnonzero(track_of == usual), music, self.near)
+        left, free = found < 0, np.setdiff1d(np.arange(len(track_of)), found)
+        found[left] = piece.of(left).nearest_of(free, music, self.near)
+        return found
 
     def to_music(self, tick: int) -> int:
         """The nearest tick of the music to one of the piece; what lies before the music is its beginning."""

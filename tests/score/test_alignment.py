@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lstmusic.events import codec as codecs
 from lstmusic.score.alignment import Alignment, Onsets
+from lstmusic.score.score import Track
 
 
 def moved(score, ticks):
@@ -42,6 +43,21 @@ def test_onsets_meet_as_by_looking_at_all_pairs(others, data):
         apart = [abs(time - t) for p, t in others if p == pitch and abs(time - t) <= 3]
         assert (at < 0) == (not apart)
         assert at < 0 or (others[at][0] == pitch and abs(others[at][1] - time) == min(apart))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
+def test_voices_in_unison_are_told_apart(score_of, order):
+    """Alto and tenor meet on C4, tenor and bass on G3."""
+    chords = ((72, 64, 60, 48), (71, 60, 60, 50), (69, 62, 55, 55), (67, 60, 57, 50))
+    rows = [
+        (480 * k, 480, pitch, 80, order[voice]) for k, chord in enumerate(chords) for voice, pitch in enumerate(chord)
+    ]
+    names = ("Soprano", "Alto", "Tenor", "Bass")
+    tracks = tuple(Track(19, False, names[order.index(track)]) for track in range(4))
+    found = aligned(score_of(rows, tracks=tracks), "chorale")
+    at = found.in_music()
+    assert sorted(at.tolist()) == list(range(16))
+    assert [order[voice] for voice in found.music.notes["track"][at]] == found.piece.notes["track"].tolist()
 
 
 @pytest.mark.parametrize("encoding", ["chorale", "metrical", "melody"])

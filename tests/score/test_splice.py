@@ -108,3 +108,17 @@ def test_nothing_outside_the_gap_changes(phrase, seed, start, bars):
     assert np.array_equal(
         result.notes[inside(result.notes, span)]["onset_tick"], other.notes[inside(other.notes, span)]["onset_tick"]
     )
+
+
+def test_a_voice_that_is_kept_stays_where_another_meets_it(score_of):
+    """Tenor and bass meet on G3: the bass's note stays, the tenor's goes."""
+    chords = ((60, 48), (55, 55), (57, 50))
+    rows_of = [(480 * k, 480, pitch, 80, voice) for k, chord in enumerate(chords) for voice, pitch in enumerate(chord)]
+    piece = score_of(rows_of, tracks=(Track(19, False, "Tenor"), Track(19, False, "Bass")))
+    tenor = piece.notes["track"] == 0
+    notes = piece.notes.copy()
+    notes["pitch"][tenor] = 64
+    new = replace(piece, notes=notes)
+    result = spliced(Alignment(piece, piece, in_seconds=False), new, Gap((0, BAR), (0, BAR)), ("bass",))
+    assert (result.removed, result.written, result.trimmed) == (3, 3, 0)
+    assert set(rows(result.score)) == set(rows(new))

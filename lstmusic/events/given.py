@@ -14,6 +14,8 @@ import numpy as np
 from lstmusic.errors import ConfigError
 from lstmusic.events.grammar import CHECK_ROWS, Grammar
 
+NONE = -1  # no id
+
 
 class Given(ABC):
     """What is given of one piece, told by the state of its grammar.
@@ -37,6 +39,16 @@ class Given(ABC):
     def open(self, state: np.ndarray) -> np.ndarray:
         """bool [B]: whether something is still free in these states or after them."""
 
+    def latest(self, state: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Of the ids that `mask` allows, int64 [B], the one that stands for all that comes after it; `NONE`: none does.
+
+        What a model would write beyond it, it writes after it: a shift that would pass a given note waits for that note.
+
+        Args:
+            mask: what `mask` said of these states.
+        """
+        return np.full(len(state), NONE)
+
     def _forced(self, grammar: Grammar, ids: np.ndarray) -> np.ndarray:
         """The groups of a piece (int64 [N]) before the first one in which the mask leaves another id: the prefix."""
         group, eos = grammar.group_size, grammar.vocabulary.id("EOS")
@@ -47,6 +59,12 @@ class Given(ABC):
                 first = group + start + int(several[0])
                 return ids[: first // group * group]
         return ids[: int(np.argmax(ids == eos))]
+
+
+def highest(mask: np.ndarray, ids: slice) -> np.ndarray:
+    """The highest of some ids that a mask [B, V] allows, int64 [B]; `NONE` where it allows none of them."""
+    part = mask[:, ids]
+    return np.where(part.any(axis=1), ids.stop - 1 - part[:, ::-1].argmax(axis=1), NONE)
 
 
 def check_gap(start_tick: int, end_tick: int) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from lstmusic.events import melody_vocabulary as v
-from lstmusic.events.given import Given
+from lstmusic.events.given import Given, highest
 from lstmusic.events.melody_grammar import MUSIC, MelodyGrammar
 from lstmusic.events.melody_line import Line
 
@@ -87,6 +87,9 @@ class MelodyGiven(Given):
 
     def open(self, state: np.ndarray) -> np.ndarray:
         return state["step"] < self._end_free
+
+    def latest(self, state: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        return highest(mask, v.DURATIONS)
 
     def _durations(self, step: np.ndarray, kind: np.ndarray) -> np.ndarray:
         """Which may come for a group of this kind [B] at this step [B], bool [B, durations].

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lstmusic.events import metrical_vocabulary as v
-from lstmusic.events.given import Given
+from lstmusic.events.given import NONE, Given, highest
 from lstmusic.events.grammar import Grammar
 from lstmusic.events.metrical_free import PITCHES, PROGRAMS, FreeNotes
 from lstmusic.events.metrical_state import (
@@ -107,9 +107,8 @@ class MetricalGiven(Given):
     def mask(self, state: np.ndarray) -> np.ndarray:
         state = np.asarray(state)
         step, following = step_of(state), self._following(state)
-        here = (self.step[following] == step) & (state["position"] >= 0)
         program, pitch = self.program[following], self.pitch[following]
-        agreed = here * (1 + (program == state["program"]) * (1 + (pitch == state["pitch"])))
+        here, agreed = self._agreed(state, following)
         mask = np.zeros((len(state), len(v.VOCABULARY)), bool)
         slot = state["slot"]
         at = np.flatnonzero(slot == OPEN)
@@ -123,12 +122,31 @@ class MetricalGiven(Given):
             mask[at, v.IDS[v.DURATION]] = self.free.durations(step[at], state[at])
         mask[(slot == AT_VELOCITY) & (agreed < AGREED[AT_VELOCITY]), v.IDS[v.VELOCITY]] = True
         mask &= self.grammar.allowed(state)
-        member = MEMBER[slot]
+        given = self._given(state)
+        ready = given != NONE
+        mask[ready, given[ready]] = True
+        return mask
+
+    def latest(self, state: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        given = self._given(state)
+        return np.where(given != NONE, given, highest(mask, v.IDS[v.DURATION]))
+
+    def _agreed(self, state: np.ndarray, following: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Whether the next given group stands here, bool [B], and in how many of place, program and pitch the one at hand
+        is like it, int64 [B]."""
+        here = (self.step[following] == step_of(state)) & (state["position"] >= 0)
+        pitch = self.pitch[following] == state["pitch"]
+        return here, here * (1 + (self.program[following] == state["program"]) * (1 + pitch))
+
+    def _given(self, state: np.ndarray) -> np.ndarray:
+        """The id by which the next given group begins or goes on, int64 [B]; `NONE` where it cannot come yet."""
+        slot, following = state["slot"], self._following(state)
+        here, agreed = self._agreed(state, following)
+        program, member = self.program[following], MEMBER[slot]
         if not self.grouped:  # which goes on at its position, and with its program, without saying so
             member = np.where(here & (slot <= EVENT) & (program >= 0), 1 + (program == state["program"]), member)
         ready = (agreed >= AGREED[slot]) & ~((slot == OPEN) & self.waits[following] & ~state["struck"])
-        mask[ready, self.ids[following, member][ready]] = True
-        return mask
+        return np.where(ready, self.ids[following, member], NONE)
 
     def open(self, state: np.ndarray) -> np.ndarray:
         return step_of(np.asarray(state)) <= self.last

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstmusic.events import performance_grammar as g
-from lstmusic.events.given import Given
+from lstmusic.events.given import NONE, Given, highest
 
 NEVER = 2**40  # later than any time
 ORDER_BITS = 9  # that hold whether something is an onset, and its key plus 1
@@ -116,6 +116,17 @@ class PerformanceGiven(Given):
 
     def open(self, state: np.ndarray) -> np.ndarray:
         return (state["time"] < self.end) & ~self.grammar.finished(state)
+
+    def latest(self, state: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        here, grammar = self._here(state), self.grammar
+        _, ended = self._endings(here)
+        given = ended & (here.next.time == here.time) & (here.next.is_onset == 1)
+        is_new = (here.next.key < g.PEDAL) & (here.next.velocity_bin != state["velocity"])
+        velocity, onset = grammar.velocities.start + here.next.velocity_bin - 1, grammar.ons.start + here.next.key
+        due = np.where(ended, highest(mask, grammar.shifts), highest(mask, grammar.offs))
+        found = np.where(given, np.where(is_new, velocity, onset), due)
+        comes = np.take_along_axis(mask, np.maximum(found, 0)[:, None], axis=1)[:, 0]  # not while another onset is due
+        return np.where(comes, found, NONE)
 
     def _here(self, state: np.ndarray) -> _Here:
         time, off, on = (state[name].astype(np.int64) for name in ("time", "off_floor", "on_floor"))

@@ -16,6 +16,7 @@ from lstmusic.events.grammar import Grammar
 from lstmusic.events.kinds import OTHER, PITCH, TIME, VELOCITY, event_kinds
 from lstmusic.models.language_model import ILLEGAL, State
 from lstmusic.sampling import filters
+from lstmusic.sampling.beyond import Beyond
 from lstmusic.sampling.controls import BoundControls
 from lstmusic.sampling.form import Form
 from lstmusic.sampling.repetition import LoopWatch
@@ -232,10 +233,16 @@ class Songs:
         if self.form is not None:
             bonus = self.form.bonus(members)
             adjusted = adjusted if bonus is None else adjusted + bonus
+        beyond = None
+        if rules.given is not None:
+            beyond = Beyond(legal & ~fitting, rules.given.latest(self.where, fitting))
+            adjusted, mask = beyond.proposed(adjusted, mask)
         ids = self._drawn(torch.from_numpy(adjusted), torch.from_numpy(mask))
         of_legal = torch.log_softmax(free.masked_fill(~torch.from_numpy(legal), -torch.inf), dim=-1)
         weighed = of_legal - torch.from_numpy(rules.controls.parallels(self.where))  # of what is given, too
         kept = weighed.masked_fill(~torch.from_numpy(fitting), -torch.inf).logsumexp(dim=-1).numpy()
+        if beyond is not None:
+            kept = beyond.log_weight(weighed.numpy(), kept, ids.numpy())
         kept = np.where(kept < ILLEGAL / 4, 0.0, kept)  # a model of frames does not say when a piece ends
         self.forced_nats -= np.where(self.grammar.finished(self.where), 0.0, kept)
         return ids.numpy(), -of_legal.gather(1, ids[:, None])[:, 0].numpy()

@@ -36,9 +36,10 @@ def filled(model, codec, given, *, seed=0, songs=2, particles=16, controls=None,
 
 
 def outside(score, start, end):
-    """The notes that sound at some time outside the gap."""
+    """The notes that sound at some time outside the gap, each with its instrument."""
     notes = score.notes
-    return notes[(notes["onset_tick"] < start) | (notes["onset_tick"] + notes["duration_tick"] > end)].tolist()
+    stay = notes[(notes["onset_tick"] < start) | (notes["onset_tick"] + notes["duration_tick"] > end)]
+    return [(*note, score.tracks[track]) for *note, track in stay.tolist()]
 
 
 def sharpened(model, factor=3.0):

@@ -35,7 +35,7 @@ class Infill:
     piece: Score
     bars: tuple[int, int] | None = None
     keep: tuple[str, ...] = ()
-    particles: int = 16
+    particles: int = 64
 
     def __post_init__(self) -> None:
         if not 1 <= self.particles <= MOST_PARTICLES:

@@ -37,6 +37,7 @@ class Result(NamedTuple):
 
     Attributes:
         gap, after: nats per token of the gap and of what follows it.
+        notes: in the gap.
         same: whether every note that sounds outside the gap is the piece's own, to the tick.
         effective: the effective number of particles at the end.
         seconds: that it took to write.
@@ -44,6 +45,7 @@ class Result(NamedTuple):
 
     gap: float
     after: float
+    notes: int
     same: bool
     effective: float
     seconds: float
@@ -87,13 +89,14 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _row(results: list[Result], original: list[Result]) -> dict[str, Any]:
-    """Means over pieces: `gap_nats` and `after_nats` per token, `more_after` than the original with its standard error;
+    """Means over pieces: `gap_nats` and `after_nats` per token, `gap_notes` that lie in the gap, `more_after` than the original with its standard error;
     `changed`, pieces of which something changed that stays; `effective_particles`, `seconds` for each."""
-    gap, after, same, effective, seconds = (np.array(column, float) for column in zip(*results, strict=True))
+    gap, after, notes, same, effective, seconds = (np.array(column, float) for column in zip(*results, strict=True))
     more = after - np.array([result.after for result in original])
     return {
         "pieces": len(results),
         "gap_nats": float(np.nanmean(gap)),
+        "gap_notes": float(notes.mean()),
         "after_nats": float(np.nanmean(after)),
         "more_after": f"{np.nanmean(more):+.3f} ± {np.nanstd(more) / np.sqrt(len(more)):.3f}",
         "changed": int((same == 0).sum()),
@@ -110,7 +113,8 @@ def _is_long(score: Score) -> bool:
 def _original(checkpoint: str, piece: HeldOut) -> Result:
     model = opened(checkpoint)
     infill = Infill(model.codec.decode(piece.ids), BARS)
-    return Result(*_nats(model, infill, piece.ids), True, 0.0, 0.0)
+    notes = int(inside(infill.piece.notes, infill.span).sum())
+    return Result(*_nats(model, infill, piece.ids), notes, True, 0.0, 0.0)
 
 
 def _rewritten(checkpoint: str, particles: int, piece: HeldOut) -> Result:
@@ -119,10 +123,10 @@ def _rewritten(checkpoint: str, particles: int, piece: HeldOut) -> Result:
     started = time.perf_counter()
     (song,) = model.generate(1, seed=piece.number, infill=infill)
     seconds = time.perf_counter() - started
-    start, end = infill.span
-    kept, now = (score.notes[~inside(score.notes, (start, end))] for score in (infill.piece, song.score))
+    kept, now = (score.notes[~inside(score.notes, infill.span)] for score in (infill.piece, song.score))
     same = np.array_equal(kept, now) and song.legal
-    return Result(*_nats(model, infill, song.ids), same, song.report["infill"]["effective_particles"], seconds)
+    effective = song.report["infill"]["effective_particles"]
+    return Result(*_nats(model, infill, song.ids), song.report["new_notes"], same, effective, seconds)
 
 
 def _nats(model: MusicModel, infill: Infill, ids: np.ndarray) -> tuple[float, float]:

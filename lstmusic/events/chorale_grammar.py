@@ -215,12 +215,14 @@ class ChoraleGrammar(Grammar):
         moved = (np.arange(GROUP_SIZE) < member) & (before > 0) & (state["pitch"] > 0) & (steps % 12 != 0)
         own = np.take_along_axis(before, member, axis=-1)
         moved &= own > 0
+        mask = super().parallels(state)
+        if not moved.any():
+            return mask
         pitches = np.arange(LOWEST_PITCH, HIGHEST_PITCH + 1)[:, None]
         own_steps = pitches - own[..., None]  # to each pitch [..., pitches, 1]
         together = moved[..., None, :] & (own_steps % 12 != 0) & (np.sign(own_steps) == np.sign(steps)[..., None, :])
         interval = np.abs(before - own)[..., None, :] % 12
         alike = np.isin(interval, PARALLEL) & (np.abs(state["pitch"][..., None, :] - pitches) % 12 == interval)
-        mask = super().parallels(state)
         mask[..., PITCHES] = (together & alike).any(axis=-1)
         return mask
 

@@ -77,7 +77,7 @@ class InfillConfig:
     piece: str | None = None
     bars: Any | None = None  # [first, last]
     keep: Any | None = None  # a voice, or a list of them
-    particles: int = 16
+    particles: int = 64
 
     def __post_init__(self) -> None:
         at_least("infill.particles", self.particles, 1)

@@ -89,8 +89,9 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _row(results: list[Result], original: list[Result]) -> dict[str, Any]:
-    """Means over pieces: `gap_nats` and `after_nats` per token, `gap_notes` that lie in the gap, `more_after` than the original with its standard error;
-    `changed`, pieces of which something changed that stays; `effective_particles`, `seconds` for each."""
+    """Means over pieces: `gap_nats` and `after_nats` per token; `gap_notes`, that lie in the gap; `more_after` than the
+    original, with its standard error; `changed`, pieces of which something changed that stays; `effective_particles` and
+    `seconds` for each."""
     gap, after, notes, same, effective, seconds = (np.array(column, float) for column in zip(*results, strict=True))
     more = after - np.array([result.after for result in original])
     return {

@@ -63,12 +63,13 @@ def test_four_bars_written_anew(corpus_of, checkpoint):
 
 
 def test_what_changed_is_counted():
-    same = infill.Result(1.0, 2.0, True, 4.0, 0.5)
-    changed = infill.Result(3.0, 2.5, False, 2.0, 1.5)
+    same = infill.Result(1.0, 2.0, 10, True, 4.0, 0.5)
+    changed = infill.Result(3.0, 2.5, 13, False, 2.0, 1.5)
     row = infill._row([same, changed], [same, same])
     assert row == {
         "pieces": 2,
         "gap_nats": 2.0,
+        "gap_notes": 11.5,
         "after_nats": 2.25,
         "more_after": "+0.250 ± 0.177",
         "changed": 1,

@@ -211,16 +211,16 @@ class ChoraleGrammar(Grammar):
 
     def parallels(self, state: np.ndarray) -> np.ndarray:
         member, before = state["member"][..., None].astype(np.int64), state["before"].astype(np.int64)
-        steps = state["pitch"] - before  # of each voice [..., voices]
-        moved = (np.arange(GROUP_SIZE) < member) & (before > 0) & (state["pitch"] > 0) & (steps % 12 != 0)
+        moves = state["pitch"] - before  # of each voice, in semitones [..., voices]
+        moved = (np.arange(GROUP_SIZE) < member) & (before > 0) & (state["pitch"] > 0) & (moves % 12 != 0)
         own = np.take_along_axis(before, member, axis=-1)
         moved &= own > 0
         mask = super().parallels(state)
         if not moved.any():
             return mask
         pitches = np.arange(LOWEST_PITCH, HIGHEST_PITCH + 1)[:, None]
-        own_steps = pitches - own[..., None]  # to each pitch [..., pitches, 1]
-        together = moved[..., None, :] & (own_steps % 12 != 0) & (np.sign(own_steps) == np.sign(steps)[..., None, :])
+        own_moves = pitches - own[..., None]  # to each pitch [..., pitches, 1]
+        together = moved[..., None, :] & (own_moves % 12 != 0) & (np.sign(own_moves) == np.sign(moves)[..., None, :])
         interval = np.abs(before - own)[..., None, :] % 12
         alike = np.isin(interval, PARALLEL) & (np.abs(state["pitch"][..., None, :] - pitches) % 12 == interval)
         mask[..., PITCHES] = (together & alike).any(axis=-1)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lstmusic.events import codec as codecs
+from lstmusic.events.given import NONE
 
 OPTIONS = {
     "canonical": ("chorale", {"strikes": False}),
@@ -54,6 +55,9 @@ def rewritten():
             assert mask.any(axis=1).all(), "dead end"
             assert not (mask & ~grammar.allowed(state)).any()
             assert not (is_open & ~was_open).any(), "open again"
+            latest = given.latest(state, mask)
+            stands = np.flatnonzero(latest != NONE)
+            assert mask[stands, latest[stands]].all(), "what may not come stands for others"
             assert (mask[~is_open].sum(axis=1) == 1).all(), "a choice where nothing is free"
             was_open = is_open
             drawn = np.where(mask, np.log(weights) + rng.gumbel(size=mask.shape), -np.inf).argmax(axis=1)

@@ -6,6 +6,7 @@ import pytest
 from lstmusic.errors import ConfigError
 from lstmusic.events import codec as codecs
 from lstmusic.events import melody_vocabulary as v
+from lstmusic.events.given import NONE
 from lstmusic.events.melody import TICKS_PER_STEP
 
 CODEC = codecs.build("melody")
@@ -183,3 +184,12 @@ def test_a_gap_without_time_and_voices_are_refused():
         CODEC.given(tune(FOUR), 500, 500)
     with pytest.raises(ConfigError, match="keep=Soprano: there is no such voice, expected none"):
         CODEC.given(tune(FOUR), 500, 1000, keep=["Soprano"])
+
+
+def test_the_longest_duration_that_fits_stands_for_longer_ones():
+    piece = rewrite(tune(FOUR), 12, 36)
+    ids = ids_of(f"{HEADER} PITCH60 DURATION12 PITCH70")
+    state = CODEC.grammar.trajectory(np.r_[ids, 0])[-1:]
+    assert piece.latest(state, piece.mask(state)).tolist() == [v.VOCABULARY.id("DURATION", 24)]
+    before = CODEC.grammar.trajectory(ids)[-1:]
+    assert piece.latest(before, piece.mask(before)).tolist() == [NONE]

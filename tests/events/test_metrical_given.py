@@ -8,6 +8,7 @@ import pytest
 from lstmusic.errors import ConfigError
 from lstmusic.events import codec as codecs
 from lstmusic.events import metrical_vocabulary as v
+from lstmusic.events.given import NONE
 from lstmusic.score.score import TEMPO_DTYPE, Track, table
 
 GROUPED, FLAT = codecs.build("metrical"), codecs.build("metrical", grouped=False)
@@ -221,3 +222,27 @@ def test_a_gap_or_a_voice_that_is_not_there(codec, ids_of):
         codec.given(ids, 5, 5)
     with pytest.raises(ConfigError, match="keep=Soprano"):
         codec.given(ids, 0, 5, keep=["Soprano"])
+
+
+@FORMS
+def test_what_stands_for_all_that_comes_after_it(codec, anew):
+    given_, flat = anew(codec, TIED, 12, 48), codec is FLAT
+    note = ("PITCH", 67), steps(24), ("VELOCITY", 16)
+    written = [("POSITION", 36), ("PROGRAM", 40), *note]
+    for k, (kind, value) in enumerate(written):
+        assert latest(codec, given_, *written[:k]) == (kind, value)
+    assert latest(codec, given_, *written)[0] == "BAR"
+    own = ("POSITION", 12), ("PROGRAM", 0)
+    assert latest(codec, given_, ("POSITION", 12)) is None
+    assert latest(codec, given_, *own, ("PITCH", 64)) == steps(36)
+    at_30 = ("POSITION", 30), *(() if flat else (("PROGRAM", 0),)), ("PITCH", 64), steps(6), ("VELOCITY", 20)
+    assert latest(codec, given_, *at_30) == ("POSITION", 36)
+
+
+def latest(codec, given_, *events):
+    """The event that stands for others after the prefix and these events; None: none does."""
+    state = after(codec, given_.prefix)
+    for event in events:
+        codec.grammar.advance(state, np.array([codec.vocabulary.id(*event)]))
+    (found,) = given_.latest(state, given_.mask(state)).tolist()
+    return None if found == NONE else tuple(codec.vocabulary.event(found))

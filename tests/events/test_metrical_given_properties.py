@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lstmusic.events import codec as codecs
 from lstmusic.events import metrical_vocabulary as v
+from lstmusic.events.given import NONE
 from lstmusic.score.score import KEY_DTYPE, METER_DTYPE, NOTE_DTYPE, TEMPO_DTYPE, Score, Track, sorted_notes
 
 GROUPED, FLAT = codecs.build("metrical"), codecs.build("metrical", grouped=False)
@@ -101,6 +102,9 @@ def written_anew(codec, given_, seed):
     was_free = np.zeros(len(WAYS), bool)
     while not grammar.finished(state).all():
         mask, opened = given_.mask(state), given_.open(state)
+        latest = given_.latest(state, mask)
+        stands = np.flatnonzero(latest != NONE)
+        assert mask[stands, latest[stands]].all(), "what may not come stands for others"
         assert mask.any(axis=1).all(), f"dead end after {[codec.vocabulary.event(int(i)) for i in ids[-1]]}"
         assert not (mask & ~grammar.allowed(state)).any()
         assert (mask.sum(axis=1) == 1)[~opened].all()

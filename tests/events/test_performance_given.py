@@ -5,6 +5,7 @@ import pytest
 
 from lstmusic.errors import ConfigError
 from lstmusic.events import codec as codecs
+from lstmusic.events.given import NONE
 
 PLAIN, PEDALS = (codecs.build("performance", pedals=pedals) for pedals in (False, True))
 NAMES = {
@@ -201,3 +202,31 @@ def test_a_gap_without_time_and_voices_are_refused():
         PLAIN.given(ids, 500, 500)
     with pytest.raises(ConfigError, match="keep=Soprano: there is no such voice, expected none"):
         PLAIN.given(ids, 500, 1000, keep=["Soprano"])
+
+
+# 60 until 500 ms, where the gap begins; 62 and 66 begin at 800 ms and 900 ms, and ring out of the gap, which ends at 1 s
+RINGING = "bos velocity20 on60 shift50 off60 shift30 on62 shift10 velocity10 on66 shift60 off62 off66 eos"
+
+
+@pytest.mark.parametrize(
+    ("written", "word"),
+    [
+        ("", "shift30"),  # to the next given note
+        ("on70", "shift30"),
+        ("on70 shift10", None),  # a shorter silence is over: something has to happen here
+        ("shift30", "on62"),  # higher notes and later ones come after it
+        ("shift30 on61", "on62"),
+        ("shift30 velocity5", None),  # it obliges to another note first
+        ("shift30 on62 shift10", "velocity10"),
+        ("shift30 on62 shift10 velocity10", "on66"),
+        ("on70 shift30 on62 shift10 velocity10 on66", "shift10"),  # 70 has to end with the gap
+        ("on70 shift30 on62 shift10 velocity10 on66 shift10", "off70"),
+    ],
+)
+def test_what_stands_for_all_that_comes_after_it(written, word):
+    piece = PLAIN.given(piece_of(PLAIN, RINGING), 500, 1000)
+    begun = ids_of(PLAIN, f"bos velocity20 on60 shift50 off60 {written}")
+    state = PLAIN.grammar.trajectory(begun)[-1:]
+    PLAIN.grammar.advance(state, begun[-1:])
+    wanted = NONE if word is None else int(ids_of(PLAIN, word)[0])
+    assert piece.latest(state, piece.mask(state)).tolist() == [wanted]

@@ -226,5 +226,4 @@ class Writer:
             "removed_notes": result.removed,
             "trimmed_notes": result.trimmed,
         }
-        is_new = ~np.isin(score.notes, task.piece.notes)
-        return Song(score, infilled.ids, report["illegal"] == 0, report, None, infilled.nats, is_new)
+        return Song(score, infilled.ids, report["illegal"] == 0, report, None, infilled.nats, result.new)

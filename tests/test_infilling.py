@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 import lstmusic
-from lstmusic import provenance, reproduction
-from lstmusic.errors import ConfigError
+from lstmusic import provenance, reproduction, writing
+from lstmusic.errors import ConfigError, GenerationError
 from lstmusic.events import codec as codecs
+from lstmusic.evaluation.originality import Index
 from lstmusic.infilling import Infill, Task
 from lstmusic.music_model import MusicModel
+from lstmusic.sampling.infill import Infilled
 from lstmusic.score import Score, Track, midi
 from lstmusic.score.score import TEMPO_DTYPE, sorted_notes, table
 from lstmusic.score.splice import inside
@@ -97,6 +99,24 @@ def test_a_melody_is_harmonised(steered_model, score_of):
     assert {track.name for track in song.score.tracks[1:]} <= {"Alto", "Tenor", "Bass"}
     assert song.report["infill"]["removed_notes"] == 0
     assert song.report["new_notes"] == len(song.score.notes) - 16 > 0
+
+
+def test_what_comes_out_as_it_was_is_new(steered_model, phrase, monkeypatch):
+    """Notes are new that are written, not those that differ: a gap filled with the training piece shares its bars."""
+    piece = phrase(4)
+    monkeypatch.setattr(steered_model, "index", Index.build([("piece", piece)]))
+    asked = Infill(piece, (2, 3))
+    ids = asked.task(steered_model.codec, Counter()).ids
+    same = Infilled(ids, np.zeros(len(ids) - steered_model.codec.group_size), overruled=0)
+    monkeypatch.setattr(writing, "infill", lambda model, grammar, given, generators, **how: [same] * len(generators))
+    (song,) = steered_model.generate(1, infill=asked)
+    assert song.new is not None
+    assert np.array_equal(song.score.notes[song.new], piece.notes[inside(piece.notes, (BAR, 3 * BAR))])
+    assert song.report["new_notes"] == song.new.sum() == song.report["infill"]["removed_notes"] > 0
+    assert song.report["originality"]["piece"] == "piece"
+    assert song.report["originality"]["bars"] > 1
+    with pytest.raises(GenerationError, match="share more bars than"):
+        steered_model.generate(1, infill=asked, max_shared_bars=0.5)
 
 
 def test_another_songs_provenance_does_not_stay(steered_model, phrase):

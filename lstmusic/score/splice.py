@@ -27,11 +27,13 @@ class Spliced(NamedTuple):
 
     Attributes:
         score: the piece.
+        new: which of its notes came into it, bool [notes]; one may be as it was before.
         written: how many notes came into it. removed: how many went.
         trimmed: how many of the written were cut, or left out, where a note that stayed has their pitch.
     """
 
     score: Score
+    new: np.ndarray
     written: int
     removed: int
     trimmed: int
@@ -65,7 +67,7 @@ def spliced(alignment: Alignment, new: Score, gap: Gap, keep: Collection[str] = 
     notes["track"] = track_of[notes["track"]]
     fitted, trimmed = _fitted(notes, stays)
     score = replace(piece, notes=sorted_notes(np.concatenate([stays, fitted])), tracks=tracks)
-    return Spliced(score, len(fitted), int(gone.sum()), trimmed)
+    return Spliced(score, ~np.isin(score.notes, stays), len(fitted), int(gone.sum()), trimmed)
 
 
 def _kept(music: Score, keep: Collection[str]) -> np.ndarray:
@@ -90,24 +92,29 @@ def _carried(alignment: Alignment, gap: Gap, keep: Collection[str]) -> np.ndarra
 def _tracks(alignment: Alignment, new: Score, fresh: np.ndarray) -> tuple[tuple[Track, ...], np.ndarray]:
     """The piece's tracks and those that the new notes need, and which of them each track of the new music is, int64.
 
-    It is the one that holds most of its notes that stayed; else one that is alike; else a new one.
+    It is the one that holds most of its notes that stayed; else one of its name, best of its program, too; where it has no
+    name, one of its program; else a new one.
     """
     tracks, of_track = list(alignment.piece.tracks), np.zeros(len(new.tracks), np.int64)
     at = alignment.in_piece(new)
     for number, track in enumerate(new.tracks):
         mine = new.notes["track"] == number
         met = at[mine & ~fresh & (at >= 0)]
-        like = [k for k, other in enumerate(tracks) if (other.program, other.drum) == (track.program, track.drum)]
+        alike = [k for k, other in enumerate(tracks) if _alike(other, track)]
         if len(met):
             of_track[number] = np.bincount(alignment.piece.notes["track"][met]).argmax()
-        elif like and not track.name:
-            of_track[number] = like[0]
-        elif same := [k for k in like if tracks[k].name == track.name]:
-            of_track[number] = same[0]
+        elif alike:
+            of_track[number] = min(alike, key=lambda k, program=track.program: tracks[k].program != program)
         elif (mine & fresh).any():
             of_track[number] = len(tracks)
             tracks.append(track)
     return tuple(tracks), of_track
+
+
+def _alike(one: Track, other: Track) -> bool:
+    """Whether a part of this name is played there, by whatever instrument; of parts without a name the instrument tells."""
+    same = one.name.lower() == other.name.lower() if other.name else one.program == other.program
+    return same and one.drum == other.drum
 
 
 def _fitted(notes: np.ndarray, stays: np.ndarray) -> tuple[np.ndarray, int]:

@@ -75,6 +75,30 @@ def test_voices_that_are_kept_stay_and_others_get_tracks(score_of):
     assert rows(replace(result.score, notes=result.score.notes[result.score.notes["track"] == 0])) == rows(piece)
 
 
+def test_voices_go_to_the_tracks_of_their_names(score_of):
+    """A piece in four parts for piano; of two tracks of one name, that of the program is the one."""
+    parts = (Track(0, False, "SOPRANO"), Track(0, False, "Bass"), Track(0, True, "Alto"))
+    piece = score_of([(480 * k, 480, 72 + k % 3, 80, 0) for k in range(8)], tracks=parts)
+    music = replace(piece, tracks=(Track(19, False, "Soprano"), Track(19, False, "Alto"), Track(19, False, "Bass")))
+    lower = [table(NOTE_DTYPE, 960 * np.arange(4), 960, 60 - 12 * track, 80, track) for track in (1, 2)]
+    new = replace(music, notes=sorted_notes(np.concatenate([music.notes, *lower])))
+    gap = Gap((0, 2 * BAR), (0, 2 * BAR))
+    result = spliced(Alignment(piece, music, in_seconds=False), new, gap, keep=("soprano",))
+    assert result.score.tracks == (*parts, Track(19, False, "Alto"))  # none is the drums'
+    assert {(note["pitch"], note["track"]) for note in result.score.notes[result.new]} == {(48, 3), (36, 1)}
+    again = replace(result.score, tracks=(*result.score.tracks, Track(19, False, "Bass")))
+    organ = spliced(Alignment(again, music, in_seconds=False), new, gap, keep=("soprano",)).score
+    assert {(note["pitch"], note["track"]) for note in organ.notes if note["pitch"] < 60} == {(48, 3), (36, 4)}
+
+
+def test_what_is_written_as_it_was_is_new(score_of):
+    piece = score_of([(480 * k, 480, 60 + k, 80, 0) for k in range(12)])
+    result = spliced(Alignment(piece, piece, in_seconds=False), piece, Gap((BAR, 2 * BAR), (BAR, 2 * BAR)))
+    assert result.score == piece
+    assert result.new.tolist() == [False] * 4 + [True] * 4 + [False] * 4
+    assert (result.written, result.removed) == (4, 4)
+
+
 def test_new_notes_make_way_for_those_that_stay(score_of):
     piece = score_of([(0, 480, 60, 80, 0), (2400, 1920, 64, 80, 0)])
     written = table(NOTE_DTYPE, [1920, 2640], [960, 480], 64, 70, 0)

@@ -192,17 +192,24 @@ class MusicModel:
         """
         plan = Plan.of(facts)
         if plan.infill is not None:
+            self._check_ids(plan.infill.ids, "piece", whole=True)
             plan = replace(plan, infill=replace(plan.infill, piece=written))
         if plan.primer is not None:
-            try:
-                self.codec.grammar.check(plan.primer)
-            except IllegalSequenceError as error:
-                raise ConfigError(
-                    f"provenance: the primer's ids are not legal ({error}), expected those of a song"
-                ) from error
+            self._check_ids(plan.primer, "primer")
         self._check_start(plan, "provenance: its start")
         (song,) = self.writer.write(plan, {facts["song"] - 1: facts["attempt"]}).values()
         return song
+
+    def _check_ids(self, ids: np.ndarray, name: str, whole: bool = False) -> None:
+        """Raise ConfigError where ids of a provenance are not legal, or of a whole piece do not end it."""
+        try:
+            self.codec.grammar.check(ids)
+        except IllegalSequenceError as error:
+            raise ConfigError(
+                f"provenance: the {name}'s ids are not legal ({error}), expected those of a song"
+            ) from error
+        if whole and ids[-self.codec.group_size] != self.codec.vocabulary.id("EOS"):
+            raise ConfigError(f"provenance: the {name}'s ids do not end it, expected those of a song")
 
     def snapshot(self, music: Score | Song, bars: int | None = None, name: str = "") -> Snapshot:
         """Where a piece stands after so many bars: `generate(start=…)` goes on from there.

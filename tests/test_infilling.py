@@ -1,5 +1,6 @@
 """Pieces of which some is written anew, through the face of a model: the rest stays, whatever the encoding carries."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 
@@ -9,10 +10,11 @@ import pytest
 import lstmusic
 from lstmusic import provenance, reproduction, writing
 from lstmusic.errors import ConfigError, GenerationError
-from lstmusic.events import codec as codecs
 from lstmusic.evaluation.originality import Index
+from lstmusic.events import codec as codecs
 from lstmusic.infilling import Infill, Task
 from lstmusic.music_model import MusicModel
+from lstmusic.packing import pack, unpack
 from lstmusic.sampling.infill import Infilled
 from lstmusic.score import Score, Track, midi
 from lstmusic.score.score import TEMPO_DTYPE, sorted_notes, table
@@ -123,6 +125,24 @@ def test_another_songs_provenance_does_not_stay(steered_model, phrase):
     (first,) = steered_model.generate(1, primer=phrase(2), length_bars=4, cadence=False)
     (song,) = steered_model.generate(1, infill=Infill(first.score, (2, 3)))
     assert sum(text.startswith(provenance.BEGINNING) for _, text in song.score.texts) == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda ids: ids[:-4], "the piece's ids do not end it"),
+        (lambda ids: ids[:-1], "the piece's ids are not legal"),
+        (lambda ids: ids[:0], "the piece's ids are not legal"),
+        (lambda ids: np.r_[ids[:8], 9999, ids[9:]], "the piece's ids are not legal"),
+        (lambda ids: np.r_[ids[:8], ids[:4], ids[12:]], "the piece's ids are not legal"),
+    ],
+)
+def test_a_damaged_piece_is_refused(steered_model, phrase, damage, words):
+    (song,) = steered_model.generate(1, infill=Infill(phrase(4), (2, 3), particles=2))
+    facts = json.loads(song.score.texts[0][1])
+    facts["infill"]["piece"] = pack(damage(unpack(facts["infill"]["piece"], "the piece")))  # its sha256 is right
+    with pytest.raises(ConfigError, match=f"^provenance: {words}"):
+        reproduction.reproduce(facts, steered_model, song.score)
 
 
 def test_a_task_in_plain_values(phrase):

@@ -108,7 +108,8 @@ def _row(results: list[Result], original: list[Result]) -> dict[str, Any]:
 
 def _is_long(score: Score) -> bool:
     """Whether there is music before the gap, and after it."""
-    return len(score.bar_ticks()) > BARS[1] + BARS_AFTER + 2
+    whole_bars = len(score.bar_ticks()) - 1 - (score.pickup_tick > 0)
+    return whole_bars >= BARS[1] + BARS_AFTER
 
 
 def _original(checkpoint: str, piece: HeldOut) -> Result:

@@ -29,7 +29,7 @@ from lstmusic.selection import Choice
 from lstmusic.stopping import stopped
 from lstmusic.training import checkpoint
 from lstmusic.training.checkpoint import ModelFolder
-from lstmusic.writing import Song, Writer
+from lstmusic.writing import ATTEMPTS, Song, Writer
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 
@@ -137,21 +137,12 @@ class MusicModel:
         self._check_start(plan, "start")
         if automatic:
             plan = replace(plan, sampling=replace(sampling, temperature=self.calibrated_temperature(sampling)))
-        written = self._written(plan, candidates or songs, max_shared_bars)
+        judge = selection.judge(self.index, self.reference, max_shared_bars)
+        attempts = ATTEMPTS if max_shared_bars is None else selection.ATTEMPTS
+        written = self.writer.accepted(plan, candidates or songs, judge, attempts)
         for song in written:
             song.report["primer_changes"] = dict(+losses)
         return self.choose(written, songs).kept if candidates is not None else written
-
-    def _written(self, plan: Plan, songs: int, max_shared_bars: float | None) -> list[Song]:
-        """Songs of a plan, with what they share with training pieces, where the model's folder knows these."""
-        if self.index is None:
-            return self.writer.accepted(plan, songs)
-        if max_shared_bars is None:
-            written = self.writer.accepted(plan, songs)
-            selection.tell_originality(written, self.index, self.reference)
-            return written
-        refusal = selection.refusal(self.index, self.reference, max_shared_bars)
-        return self.writer.accepted(plan, songs, refusal, selection.ATTEMPTS)
 
     def choose(self, songs: list[Song], keep: int) -> Choice:
         """The songs that together are most like held-out music and like nothing else too much; see `evaluation.choosing`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from lstmusic.evaluation.reference import Reference, shared_bars
 from lstmusic.evaluation.song_measures import length_bars
 from lstmusic.schema.checks import at_least
 from lstmusic.score import Score
-from lstmusic.writing import Song, without_new_notes
+from lstmusic.writing import WITHOUT_NEW_NOTES, Judge, Refusal, Song
 
 ATTEMPTS = 16  # seeds tried for a song that may share so much and no more
 MIN_HELD_OUT = 2  # pieces: one has no spread
@@ -46,18 +46,30 @@ def tell_originality(songs: Sequence[Song], index: Index, reference: Reference |
         song.report["originality"] = None if run is None else {**run._asdict(), "beyond": beyond}
 
 
-def refusal(index: Index, reference: Reference | None, max_shared_bars: float) -> Callable[[Song], str | None]:
-    """What says why a song will not do: nothing in it is new, or it shares more bars than that with a training piece."""
+def judge(index: Index | None, reference: Reference | None, max_shared_bars: float | None) -> Judge:
+    """What refuses songs in which nothing is new, or that share more bars than that with a training piece (None: any).
 
-    def refuse(song: Song) -> str | None:
-        tell_originality([song], index, reference)
-        shared = song.report["originality"]
-        if shared is None or shared["bars"] <= max_shared_bars:
-            return without_new_notes(song)
-        most = f"more bars than originality.max_bars={max_shared_bars:g} with a training piece"
-        return f"share {most} ({shared['bars']:.3g} with {shared['piece']})"
+    On the way it tells `originality` of all songs that it is asked for, where there is an index.
+    """
 
-    return refuse
+    def refusals(songs: Sequence[Song]) -> list[Refusal | None]:
+        if index is not None:
+            tell_originality(songs, index, reference)
+        return [_shares_too_much(song, max_shared_bars) or _without_new_notes(song) for song in songs]
+
+    return refusals
+
+
+def _without_new_notes(song: Song) -> Refusal | None:
+    return None if song.report["new_notes"] > 0 else WITHOUT_NEW_NOTES
+
+
+def _shares_too_much(song: Song, max_shared_bars: float | None) -> Refusal | None:
+    shared = song.report.get("originality")
+    if max_shared_bars is None or shared is None or shared["bars"] <= max_shared_bars:
+        return None
+    most = f"more bars than originality.max_bars={max_shared_bars:g} with a training piece"
+    return Refusal(f"share {most} ({shared['bars']:.3g} with {shared['piece']})", "a larger originality.max_bars")
 
 
 def best(songs: Sequence[Song], keep: int, index: Index, reference: Reference) -> Choice:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,9 +48,17 @@ class Song:
     new: np.ndarray | None = None
 
 
-def without_new_notes(song: Song) -> str | None:
-    """Why a song will not do: nothing in it is new; None: it will."""
-    return None if song.report["new_notes"] > 0 else "came out without new notes"
+class Refusal(NamedTuple):
+    """Why a song will not do, and what to do about it, in words that follow "songs" and "expected"."""
+
+    reason: str
+    expected: str
+
+
+WITHOUT_NEW_NOTES = Refusal(
+    "came out without new notes", "songs that will do: try another temperature, or train longer"
+)
+Judge = Callable[[Sequence[Song]], list[Refusal | None]]  # of each song, None: it will do
 
 
 def drawn_before(plan: Plan, song: int, attempt: int) -> int:
@@ -85,13 +93,13 @@ class Writer:
         self,
         plan: Plan,
         songs: int,
-        refusal: Callable[[Song], str | None] = without_new_notes,
+        judge: Judge,
         attempts: int = ATTEMPTS,
     ) -> list[Song]:
         """So many songs, each of the first seed that gives one that will do.
 
         Args:
-            refusal: why a song will not do; None: it will.
+            judge: asked once for all songs of an attempt.
             attempts: seeds tried for each song.
 
         Raises:
@@ -99,17 +107,14 @@ class Writer:
         """
         made: dict[int, Song] = {}
         for attempt in range(attempts):
-            reasons = []
-            for i, song in self.write(plan, {i: attempt for i in range(songs) if i not in made}).items():
-                if (reason := refusal(song)) is None:
-                    made[i] = song
-                else:
-                    reasons.append(reason)
+            written = self.write(plan, {i: attempt for i in range(songs) if i not in made})
+            refusals = dict(zip(written, judge(list(written.values())), strict=True))
+            made |= {i: song for i, song in written.items() if refusals[i] is None}
             if len(made) == songs:
                 return [made[i] for i in range(songs)]
+        reason, expected = next(refusal for refusal in refusals.values() if refusal is not None)
         raise GenerationError(
-            f"{songs - len(made)} of {songs} songs {reasons[0]}, {attempts} seeds tried for each; "
-            "expected songs that will do: try another temperature, or train longer"
+            f"{songs - len(made)} of {songs} songs {reason}, {attempts} seeds tried for each; expected {expected}"
         )
 
     def write(self, plan: Plan, attempts: dict[int, int]) -> dict[int, Song]:
@@ -198,7 +203,7 @@ class Writer:
             self.model,
             self.codec.grammar,
             task.given(self.codec),
-            [np.random.default_rng((plan.seed, i, attempt)) for i, attempt in sorted(attempts.items())],
+            [generator_of(plan, i + 1, attempt) for i, attempt in sorted(attempts.items())],
             settings=plan.sampling,
             particles=task.particles,
             controls=plan.control,

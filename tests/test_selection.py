@@ -10,7 +10,7 @@ from lstmusic.errors import ConfigError
 from lstmusic.evaluation import statistics
 from lstmusic.evaluation.originality import Index, Run
 from lstmusic.evaluation.reference import Reference
-from lstmusic.writing import Song
+from lstmusic.writing import WITHOUT_NEW_NOTES, Song
 
 RUN = Run(notes=8, bars=2.0, piece="a", piece_bar=1, bar=1, track="Alto", semitones=0)
 
@@ -76,14 +76,33 @@ def test_only_what_is_new_counts(line, index, reference):
 
 
 def test_a_song_that_shares_too_much_is_refused(line, index, reference):
-    refuse = selection.refusal(index, reference, 2.5)
-    like = song(line(TUNE))
-    assert refuse(like) == ("share more bars than originality.max_bars=2.5 with a training piece (3 with tune)")
-    assert selection.refusal(index, reference, 3)(like) is None
-    assert refuse(song(line(LEAPS))) is None
-    empty = song(line(LEAPS))
+    like, empty, other = song(line(TUNE)), song(line(LEAPS)), song(line(LEAPS))
     empty.report["new_notes"] = 0
-    assert refuse(empty) == "came out without new notes"
+    assert selection.judge(index, reference, 2.5)([like, empty, other]) == [
+        (
+            "share more bars than originality.max_bars=2.5 with a training piece (3 with tune)",
+            "a larger originality.max_bars",
+        ),
+        WITHOUT_NEW_NOTES,
+        None,
+    ]
+    for most in (3, None):
+        assert selection.judge(index, reference, most)([like, empty]) == [None, WITHOUT_NEW_NOTES]
+    assert like.report["originality"]["bars"] == 3
+
+
+def test_without_an_index_nothing_is_told(line):
+    some = song(line(TUNE))
+    assert selection.judge(None, None, None)([some]) == [None]
+    assert "originality" not in some.report
+
+
+def test_songs_are_looked_up_together(line, index, reference, monkeypatch):
+    """Each call reads the whole index: for eight songs it takes hardly longer than for one."""
+    asked, longest = [], index.longest
+    monkeypatch.setattr(index, "longest", lambda scores: asked.append(len(scores)) or longest(scores))
+    selection.judge(index, reference, 2)([song(line(TUNE)), song(line(LEAPS)), song(line(ZIGZAG))])
+    assert asked == [3]
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def _tracks(alignment: Alignment, new: Score, fresh: np.ndarray) -> tuple[tuple[
         if len(met):
             of_track[number] = np.bincount(alignment.piece.notes["track"][met]).argmax()
         elif alike:
-            of_track[number] = min(alike, key=lambda k, program=track.program: tracks[k].program != program)
+            of_track[number] = ([k for k in alike if tracks[k].program == track.program] or alike)[0]
         elif (mine & fresh).any():
             of_track[number] = len(tracks)
             tracks.append(track)

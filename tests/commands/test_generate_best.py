@@ -112,7 +112,8 @@ def test_a_song_that_shares_too_much_is_written_again(chorale_run, monkeypatch):
     assert song.report["originality"]["bars"] == 2
     seen.clear()
     message = (
-        r"^1 of 1 songs share more bars than originality.max_bars=1.5 with a training piece \(2 with a\), 16 seeds"
+        r"^1 of 1 songs share more bars than originality.max_bars=1.5 with a training piece \(2 with a\), 16 seeds "
+        r"tried for each; expected a larger originality.max_bars$"
     )
     with pytest.raises(GenerationError, match=message):
         model.generate(1, max_shared_bars=1.5, length_bars=1, seed=1)

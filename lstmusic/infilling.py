@@ -12,6 +12,7 @@ import numpy as np
 from lstmusic.errors import ConfigError
 from lstmusic.events.codec import Codec
 from lstmusic.events.given import Given
+from lstmusic.events.kinds import VELOCITY, event_kinds
 from lstmusic.listening.palette import first_bar
 from lstmusic.packing import pack, unpack
 from lstmusic.sampling.infill import MOST_PARTICLES
@@ -112,7 +113,8 @@ class Task:
     def splice(self, codec: Codec, ids: np.ndarray) -> Spliced:
         """The piece with what is new in a model's ids, int [N]."""
         alignment = Alignment(self.piece, codec.decode(self.ids), codec.in_seconds, self.origin)
-        return spliced(alignment, codec.decode(ids), self.gap, self.keep)
+        velocities = bool((event_kinds(codec.vocabulary) == VELOCITY).any())
+        return spliced(alignment, codec.decode(ids), self.gap, self.keep, velocities)
 
     def facts(self) -> dict[str, Any]:
         """The task as values that JSON takes."""

@@ -93,6 +93,16 @@ def test_songs_are_different_and_made_again(model, played, tmp_path):
     assert alone.score == songs[0].score
 
 
+def test_new_notes_are_as_loud_as_the_piece(model, phrase):
+    """Of encodings without velocities; the models of the two others draw them."""
+    quiet = phrase(6).notes.copy()
+    quiet["velocity"] = 31
+    (song,) = model.generate(1, seed=3, infill=Infill(replace(phrase(6), notes=quiet), (3, 4), particles=2))
+    assert song.new is not None
+    velocities = song.score.notes["velocity"][song.new].tolist()
+    assert set(velocities) == {31} or model.codec.name in ("performance", "metrical")
+
+
 def test_a_melody_is_harmonised(steered_model, score_of):
     melody = score_of([(480 * k, 480, 67 + k % 5, 80, 0) for k in range(16)], tracks=(Track(73, False, "flute"),))
     (song,) = steered_model.generate(1, infill=Infill(melody, keep=("Soprano",)))

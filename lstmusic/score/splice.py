@@ -45,13 +45,14 @@ def inside(notes: np.ndarray, span: tuple[int, int]) -> np.ndarray:
     return (onset >= span[0]) & (onset + notes["duration_tick"] <= span[1])
 
 
-def spliced(alignment: Alignment, new: Score, gap: Gap, keep: Collection[str] = ()) -> Spliced:
+def spliced(alignment: Alignment, new: Score, gap: Gap, keep: Collection[str] = (), velocities: bool = True) -> Spliced:
     """The piece with what sounds wholly inside the gap taken from other music; every other note stays.
 
     Args:
         alignment: of the piece and of its encoding's music before.
         new: that music with other notes inside the gap.
         keep: names of tracks of the music, in capitals or not, that stay inside the gap, too.
+        velocities: whether the new music tells how loud it is; else it is as loud as what stays around it.
     """
     piece = alignment.piece
     gone = inside(piece.notes, gap.piece) & _carried(alignment, gap, keep)
@@ -65,6 +66,8 @@ def spliced(alignment: Alignment, new: Score, gap: Gap, keep: Collection[str] = 
     notes["onset_tick"] = onset
     notes["duration_tick"] = np.maximum(np.minimum(end, gap.piece[1]) - onset, 1)
     notes["track"] = track_of[notes["track"]]
+    if not velocities:
+        notes["velocity"] = _velocities(notes, stays)
     fitted, trimmed = _fitted(notes, stays)
     score = replace(piece, notes=sorted_notes(np.concatenate([stays, fitted])), tracks=tracks)
     return Spliced(score, ~np.isin(score.notes, stays), len(fitted), int(gone.sum()), trimmed)
@@ -115,6 +118,17 @@ def _alike(one: Track, other: Track) -> bool:
     """Whether a part of this name is played there, by whatever instrument; of parts without a name the instrument tells."""
     same = one.name.lower() == other.name.lower() if other.name else one.program == other.program
     return same and one.drum == other.drum
+
+
+def _velocities(notes: np.ndarray, stays: np.ndarray) -> np.ndarray:
+    """The median velocity of what stays in each note's track, else in all, int64 [notes]; their own where nothing does."""
+    velocities = notes["velocity"].astype(np.int64)
+    for track in np.unique(notes["track"]):
+        own = stays["velocity"][stays["track"] == track]
+        around = own if len(own) else stays["velocity"]
+        if len(around):
+            velocities[notes["track"] == track] = np.rint(np.median(around))
+    return velocities
 
 
 def _fitted(notes: np.ndarray, stays: np.ndarray) -> tuple[np.ndarray, int]:

@@ -108,6 +108,35 @@ def test_new_notes_make_way_for_those_that_stay(score_of):
     assert (result.written, result.trimmed) == (1, 2)
 
 
+def test_new_notes_are_as_loud_as_what_stays(score_of):
+    """Medians: of 20, 30, 70 in one track; of all that stays, 20, 30, 40, 50, 60, 70, for a new track."""
+    loud = [(480 * k, 480, 60 + k, velocity, k // 3) for k, velocity in enumerate((20, 30, 70, 40, 50, 60))]
+    piece = score_of([*loud, (4 * BAR, 480, 60, 120, 0)], tracks=TWO)
+    music = replace(piece, tracks=(*TWO, Track(19, False, "Bass")))
+    written = table(NOTE_DTYPE, 4 * BAR, 480, [72, 73, 74], 80, [0, 1, 2])
+    new = replace(music, notes=sorted_notes(np.concatenate([piece.notes[:-1], written])))
+    gap = Gap((4 * BAR, 5 * BAR), (4 * BAR, 5 * BAR))
+    told, silent = (
+        spliced(Alignment(piece, piece, in_seconds=False), new, gap, (), velocities).score
+        for velocities in (True, False)
+    )
+    assert told.notes["velocity"].tolist()[-3:] == [80, 80, 80]
+    assert dict(zip(silent.notes["pitch"].tolist(), silent.notes["velocity"].tolist(), strict=True)) == {
+        60: 20,
+        61: 30,
+        62: 70,
+        63: 40,
+        64: 50,
+        65: 60,
+        72: 30,
+        73: 50,
+        74: 45,
+    }
+    alone = replace(piece, notes=piece.notes[-1:])
+    only = spliced(Alignment(alone, alone, in_seconds=False), new, gap, (), False).score
+    assert set(only.notes["velocity"].tolist()) == {80}  # nothing stays
+
+
 def test_a_slower_piece_in_seconds(score_of):
     piece = score_of([(480 * k, 480, 60 + k, 80, 0) for k in range(8)], qpm=60)
     music = Score(

@@ -15,7 +15,7 @@ from lstmusic.events.given import Given
 from lstmusic.events.kinds import VELOCITY, event_kinds
 from lstmusic.listening.palette import first_bar
 from lstmusic.packing import pack, unpack
-from lstmusic.sampling.infill import MOST_PARTICLES
+from lstmusic.sampling.infill import check_particles
 from lstmusic.score import Score
 from lstmusic.score.alignment import Alignment
 from lstmusic.score.score import NOTE_DTYPE
@@ -39,8 +39,7 @@ class Infill:
     particles: int = 64
 
     def __post_init__(self) -> None:
-        if not 1 <= self.particles <= MOST_PARTICLES:
-            raise ConfigError(f"infill.particles={self.particles}: expected 1 to {MOST_PARTICLES}")
+        check_particles(self.particles)
         if self.bars is None and not self.keep:
             raise ConfigError("infill: nothing of the piece would stay, expected infill.bars or infill.keep")
         _ = self.span

@@ -13,7 +13,7 @@ from rich.console import Console
 from lstmusic import music_model
 from lstmusic.commands import generate_states, output
 from lstmusic.config import Request
-from lstmusic.errors import ConfigError
+from lstmusic.errors import ConfigError, MissingFileError
 from lstmusic.infilling import Infill
 from lstmusic.listening import soundfont
 from lstmusic.listening.page import PageSong, write_page
@@ -31,7 +31,7 @@ def run(request: Request) -> dict[str, Any]:
     console = Console()
     arguments = arguments_of(config)
     _check_soundfont(config.render)
-    primer = None if config.primer is None else Score.read(config.primer)
+    primer = None if config.primer is None else _read("primer", config.primer)
     infill = _infill(config)
     generate_states.check_file(config.state)
     model = music_model.load(config.checkpoint)
@@ -108,13 +108,20 @@ def arguments_of(config: GenerateConfig) -> dict[str, Any]:
     }
 
 
+def _read(key: str, path: str) -> Score:
+    """The piece in the file that a key names."""
+    if not Path(path).is_file():
+        raise MissingFileError(f"{key}={path}: no such file, expected a MIDI, MusicXML, ABC or Humdrum file")
+    return Score.read(path)
+
+
 def _infill(config: GenerateConfig) -> Infill | None:
     """The piece that is to be written anew in part."""
     wanted = config.infill
     if wanted.piece is None:
         return None
     bars = None if wanted.bars is None else (wanted.bars[0], wanted.bars[1])
-    return Infill(Score.read(wanted.piece), bars, tuple(wanted.voices), wanted.particles)
+    return Infill(_read("infill.piece", wanted.piece), bars, tuple(wanted.voices), wanted.particles)
 
 
 def asked(config: GenerateConfig, rows: list[dict[str, Any]]) -> dict[str, str]:

@@ -48,6 +48,12 @@ class Infilled(Sampled):
     effective: float = 1.0
 
 
+def check_particles(count: int) -> None:
+    """Raise ConfigError where so many ways cannot be written side by side."""
+    if not 1 <= count <= MOST_PARTICLES:
+        raise ConfigError(f"infill.particles={count}: expected 1 to {MOST_PARTICLES}")
+
+
 @torch.inference_mode()
 def infill(
     model: Model,
@@ -56,7 +62,7 @@ def infill(
     generators: Sequence[np.random.Generator],
     *,
     settings: SamplingSettings,
-    particles: int = 16,
+    particles: int,
     controls: Controls | None = None,
     weights: str = "float32",
 ) -> list[Infilled]:
@@ -74,8 +80,7 @@ def infill(
         ConfigError: nothing is free, or the encoding or the model has not what a control needs.
         GenerationError: the model's logits are not finite.
     """
-    if not 1 <= particles <= MOST_PARTICLES:
-        raise ConfigError(f"particles={particles}: expected 1 to {MOST_PARTICLES}")
+    check_particles(particles)
     bound = BoundControls(controls or Controls(), grammar)
     rows = -(-particles // BLOCK) * BLOCK
     writer = stepper.build(model, rows * (1 if bound.columns is None else 2), weights)

@@ -80,7 +80,6 @@ class InfillConfig:
     particles: int = 64
 
     def __post_init__(self) -> None:
-        at_least("infill.particles", self.particles, 1)
         if self.bars is not None and not is_list_of(int, self.bars, 2):
             raise ConfigError(f"infill.bars={self.bars}: expected the first and the last bar to write, [5,8]")
         if not all(isinstance(voice, str) for voice in self.voices):
@@ -200,7 +199,20 @@ class GenerateConfig:
                 f"temperature={self.temperature}: expected a number, auto, or a curve of bars and temperatures, "
                 "[[0,0.8],[8,1.2]]"
             )
+        self._check_infill()
         self._check_state()
+
+    def _check_infill(self) -> None:
+        """Raise ConfigError where a piece to be rewritten comes with keys of new songs: it has its own length and form."""
+        others = {
+            "length.bars": self.length.bars,
+            "length.seconds": self.length.seconds,
+            "primer": self.primer,
+            "repetition.least": self.repetition.least or None,
+        }
+        for key, value in others.items():
+            if self.infill.piece is not None and value is not None:
+                raise ConfigError(f"{key}={value}: came with infill.piece={self.infill.piece}, expected one of them")
 
     def _check_state(self) -> None:
         """Raise ConfigError where states and the other keys do not go together."""

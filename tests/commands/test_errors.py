@@ -89,7 +89,7 @@ WRONG = {
     "split": (["evaluate", "split=validd"], "split=validd: expected one of", "did you mean valid?"),
     "port": (["listen", "port=70000"], "port=70000: expected 0 to 65535"),
     "checkpoint": (["generate", "checkpoint=nowhere"], "checkpoint=nowhere: expected a bundled model"),
-    "primer": (["generate", "primer=nowhere.mid"], "nowhere.mid: no such file"),
+    "primer": (["generate", "primer=nowhere.mid"], "primer=nowhere.mid: no such file, expected a MIDI"),
     "soundfont": (["generate", "render.soundfont=no.sf2"], "render.soundfont=no.sf2: no such file", ".sf2"),
     "resume": (["train", "resume=nowhere"], "resume=nowhere: no checkpoints/last.ckpt there"),
     "init_from": (["train", "init_from=nowhere"], "checkpoint=nowhere: expected a bundled model"),

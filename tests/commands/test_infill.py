@@ -62,8 +62,12 @@ def test_a_soprano_is_harmonised_and_made_again(rewrite, music, tmp_path, report
             ["infill.keep=Violin"],
             "infill.keep=Violin: there is no such voice, expected some of Soprano, Alto, Tenor, Bass",
         ),
-        (["infill.bars=[1,2]", "infill.particles=0"], "infill.particles=0: expected at least 1"),
-        (["infill.bars=[1,2]", "length.bars=2"], "infill: came with a length, a primer"),
+        (["infill.bars=[1,2]", "infill.particles=0"], "infill.particles=0: expected 1 to 1024"),
+        (["infill.bars=[1,2]", "length.bars=2"], "length.bars=2.0: came with infill.piece={piece}, expected one of"),
+        (["infill.bars=[1,2]", "length.seconds=2"], "length.seconds=2.0: came with infill.piece={piece}, expected one"),
+        (["infill.bars=[1,2]", "primer=a.mid"], "primer=a.mid: came with infill.piece={piece}, expected one of them"),
+        (["infill.bars=[1,2]", "repetition.least=0.5"], "repetition.least=0.5: came with infill.piece={piece}, expec"),
+        (["infill.bars=[1,2]", "infill.piece=no.mid"], "infill.piece=no.mid: no such file, expected a MIDI, MusicXML"),
         ([], "nothing would stay, expected infill.bars or infill.keep, too"),
     ],
 )
@@ -72,7 +76,8 @@ def test_requests_that_are_wrong(asked, words, chorale_run, music, tmp_path, ref
         *("generate", f"checkpoint={chorale_run}", f"infill.piece={music}/piece-0.mid", *asked),
         f"hydra.run.dir={tmp_path}/here",
     )
-    assert words in line
+    assert words.format(piece=f"{music}/piece-0.mid") in line
+    assert not (tmp_path / "here").exists()
 
 
 def test_files_that_are_not_there(chorale_run, tmp_path, refused):

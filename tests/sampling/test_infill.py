@@ -148,7 +148,7 @@ def test_a_song_depends_on_its_generator_alone(tiny_model, phrase):
     model, ids = sharpened(tiny_model(codec)), codec.encode(phrase(4)).astype(np.int64)
     given = codec.given(ids, BAR, 2 * BAR)
     together = filled(model, codec, given, songs=3)
-    alone = infill(model, codec.grammar, given, generators(0, 3)[2:], settings=SamplingSettings())
+    alone = infill(model, codec.grammar, given, generators(0, 3)[2:], settings=SamplingSettings(), particles=16)
     assert alone[0].ids.tolist() == together[2].ids.tolist() != together[1].ids.tolist()
     assert alone[0].nats.tobytes() == together[2].nats.tobytes()
 

@@ -26,12 +26,6 @@ MODELS = ("bach",)
 PIECES = 50
 PARTICLES = (1, 16)
 PARALLELS = 5.0  # nats off each
-FAULTS = {
-    "parallel_fifths": voice_leading.parallel_fifths,
-    "parallel_octaves": voice_leading.parallel_octaves,
-    "crossed_voices": voice_leading.crossed_voices,
-    "out_of_range": voice_leading.out_of_range,
-}
 
 
 def rows(
@@ -84,15 +78,15 @@ def _row(scores: Sequence[Score], originals: Sequence[Score]) -> dict[str, Any]:
     """Faults per 100 beats over all beats of the pieces; `soprano_kept`, how many have the soprano of the original, to the
     tick; `as_written`, the share of notes of the other voices that are the original's: pitch, voice and onset."""
     beats = np.array([voice_leading.num_beats(score) for score in scores], float)
-    table = np.array([[fault(score) for fault in FAULTS.values()] for score in scores])
+    table = np.array([[fault(score) for fault in voice_leading.FAULTS.values()] for score in scores])
     known = np.isfinite(table).all(axis=1)
     faults = (table[known] * beats[known, None]).sum(axis=0) / beats[known].sum()
     pairs = list(zip(scores, originals, strict=False))
     return {
         "pieces": len(scores),
         "beats": int(beats.sum()),
-        **dict(zip(FAULTS, faults.tolist(), strict=True)),
-        "soprano_kept": sum(np.array_equal(_voice(score, 0), _voice(other, 0)) for score, other in pairs) or None,
+        **dict(zip(voice_leading.FAULTS, faults.tolist(), strict=True)),
+        "soprano_kept": sum(np.array_equal(_voice(a, 0), _voice(b, 0)) for a, b in pairs) if pairs else None,
         "as_written": float(np.mean([_alike(score, other) for score, other in pairs])) if pairs else None,
     }
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from lstmusic.corpus import parallel
 from lstmusic.corpus.store import Corpus
+from lstmusic.evaluation import reference
 from lstmusic.schema import ParallelConfig
 from lstmusic.score import Score
 
 T = TypeVar("T")
-HELD_OUT = ("valid", "test")
 
 
 class HeldOut(NamedTuple):
@@ -34,7 +34,7 @@ class HeldOut(NamedTuple):
 
 def pieces(corpus: Corpus, count: int, wanted: Callable[[Score], bool]) -> list[HeldOut]:
     """So many held-out pieces, or all there are, evenly drawn; `wanted`: which are of use."""
-    every = sorted(index for split in HELD_OUT for index in corpus.indices(split))
+    every = sorted(reference.held_out(corpus))
     useful = [index for index in every if wanted(corpus.codec.decode(corpus.ids(index)))]
     count = min(count, len(useful))
     drawn = [useful[k * len(useful) // count] for k in range(count)]

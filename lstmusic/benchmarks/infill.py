@@ -30,6 +30,7 @@ PIECES = 50
 BARS = (5, 8)
 BARS_AFTER = 2
 PARTICLES = (1, 16, 64, 256)  # 1: blindly
+ERROR = "more_after_error"
 
 
 class Result(NamedTuple):
@@ -84,22 +85,29 @@ def rows(
 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows as they are."""
-    return rows
+    """The rows, `more_after` with its standard error."""
+    return [{name: _more(row) if name == "more_after" else row[name] for name in row if name != ERROR} for row in rows]
+
+
+def _more(row: dict[str, Any]) -> str:
+    words = f"{row['more_after']:+.3f}"
+    return words if row[ERROR] is None else f"{words} ± {row[ERROR]:.3f}"
 
 
 def _row(results: list[Result], original: list[Result]) -> dict[str, Any]:
     """Means over pieces: `gap_nats` and `after_nats` per token; `gap_notes`, that lie in the gap; `more_after` than the
-    original, with its standard error; `changed`, pieces of which something changed that stays; `effective_particles` and
-    `seconds` for each."""
+    original, and its standard error (None of fewer than two pieces); `changed`, pieces of which something changed that
+    stays; `effective_particles` and `seconds` for each."""
     gap, after, notes, same, effective, seconds = (np.array(column, float) for column in zip(*results, strict=True))
     more = after - np.array([result.after for result in original])
+    more = more[np.isfinite(more)]
     return {
         "pieces": len(results),
         "gap_nats": float(np.nanmean(gap)),
         "gap_notes": float(notes.mean()),
         "after_nats": float(np.nanmean(after)),
-        "more_after": f"{np.nanmean(more):+.3f} ± {np.nanstd(more) / np.sqrt(len(more)):.3f}",
+        "more_after": float(more.mean()),
+        ERROR: float(more.std(ddof=1) / np.sqrt(len(more))) if len(more) > 1 else None,
         "changed": int((same == 0).sum()),
         "effective_particles": float(effective.mean()),
         "seconds": float(seconds.mean()),

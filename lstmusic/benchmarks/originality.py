@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from lstmusic.benchmarks.held_out import HELD_OUT
 from lstmusic.benchmarks.overfitted import overfitted
 from lstmusic.benchmarks.planting import cut, found, planted
 from lstmusic.benchmarks.song_writing import opened, write
 from lstmusic.corpus.store import Corpus
+from lstmusic.evaluation import reference
 from lstmusic.evaluation.originality import Index, Run, band
 from lstmusic.evaluation.reference import indexed, shared_bars
 from lstmusic.score import Score
@@ -58,7 +58,7 @@ def rows(
         corpus = corpus_of(model)
         index, cost = _built(corpus)
         note(f"{model}: held-out pieces")
-        pieces = [corpus.codec.decode(corpus.ids(k)) for split in HELD_OUT for k in corpus.indices(split)]
+        pieces = [corpus.codec.decode(corpus.ids(k)) for k in reference.held_out(corpus)]
         held_out = index.longest(pieces)
         yield kind | _row("held-out pieces", held_out, held_out) | cost
         note(f"{model}: songs")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -48,7 +47,7 @@ def overfitted(
         torch.manual_seed(seed)
         model = build_model(codec, SIZES | NO_DROPOUT)
         _train(model, lanes, epochs, note)
-    return MusicModel(ModelFolder(model.eval(), codec, Path()), name="overfitted")
+    return MusicModel(ModelFolder(model.eval(), codec, None), name="overfitted")
 
 
 def _train(model: Model, lanes: Lanes, epochs: int, note: Callable[[str], None]) -> None:

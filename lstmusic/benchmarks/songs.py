@@ -49,8 +49,9 @@ def rows(
         for temperature in temperatures:
             for break_loops in (False, True):
                 note(f"{model}, temperature {temperature}, loops {'broken' if break_loops else 'left'}")
-                how = {"temperature": temperature, "repetition": Repetition(break_loops=break_loops), "cadence": False}
-                written = write(model, songs, **how, **length(codec, BARS))
+                loops = Repetition(break_loops=break_loops)
+                how: dict[str, Any] = {"temperature": temperature, "repetition": loops, "cadence": False}
+                written = write(model, songs, **how | length(codec, BARS))
                 kind = {"model": model, "encoding": codec.name, "temperature": temperature, "break_loops": break_loops}
                 yield kind | measured(codec, written)
 

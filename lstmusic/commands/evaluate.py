@@ -53,13 +53,14 @@ def run(request: Request) -> dict[str, Any]:
 
 def add_reference(model: MusicModel, corpus: Corpus, console: Console) -> None:
     """Add what its songs are measured against to a model folder that has it not, as those of earlier versions."""
+    folder = evaluate_songs.folder_of(model)
     try:
-        added = reference.add(model.folder.path, model.model, model.folder.split, corpus)
+        added = reference.add(folder, model.model, model.folder.split, corpus)
     except OutputError as error:
         console.print(str(error), markup=False, highlight=False, soft_wrap=True)
         return
     if added:
-        words = f"added to {model.folder.path}: {', '.join(added)}"
+        words = f"added to {folder}: {', '.join(added)}"
         console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 

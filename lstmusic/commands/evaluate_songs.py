@@ -22,7 +22,7 @@ from lstmusic.evaluation import statistics
 from lstmusic.evaluation.comparison import compared, two_sample
 from lstmusic.evaluation.markov import MarkovModel
 from lstmusic.evaluation.originality import band
-from lstmusic.evaluation.reference import HELD_OUT, index_of
+from lstmusic.evaluation.reference import HELD_OUT, held_out, index_of, thinned
 from lstmusic.events.codec import Codec
 from lstmusic.listening import densities
 from lstmusic.music_model import MusicModel
@@ -35,10 +35,16 @@ OTHERS = ("model", "markov", "real")  # each is compared with the first
 DRAWN = ("held_out", "model", "markov")
 
 
+def folder_of(model: MusicModel) -> Path:
+    """The folder of a model that was opened by a command, which all have one."""
+    assert model.folder.path is not None
+    return model.folder.path
+
+
 def check(corpus: Corpus, songs: int) -> None:
     """Raise ConfigError where there is nothing to compare so many songs with."""
-    for splits in (HELD_OUT, ("train",)):
-        if not _pieces(corpus, splits):
+    for splits, pieces in ((HELD_OUT, held_out(corpus)), (("train",), corpus.indices("train"))):
+        if not pieces:
             where = f"no piece of this corpus is in {' or '.join(splits)}"
             raise ConfigError(f"songs={songs}: {where}, expected some to compare with")
 
@@ -61,6 +67,7 @@ def compare(
     found = {
         "seed": config.seed,
         "temperature": config.temperature,
+        "own_split": corpus.piece_names() == model.folder.split,
         "pieces": {name: len(scores) for name, scores in sets.items()},
         "statistics": rows,
         "two_sample": {name: two_sample(tables["held_out"], tables[name])._asdict() for name in OTHERS},
@@ -73,24 +80,20 @@ def compare(
 
 def gathered(model: MusicModel, corpus: Corpus, config: EvaluateConfig) -> dict[str, list[Score]]:
     """The music of each of `SETS`."""
-    codec, held_out, train = corpus.codec, _pieces(corpus, HELD_OUT), corpus.indices("train")
+    codec, train = corpus.codec, corpus.indices("train")
     count = min(config.songs, len(train))
     real = [train[k * len(train) // count] for k in range(count)]
     chain = MarkovModel(codec, [corpus.ids(piece) for piece in train])
     generators = [np.random.default_rng((config.seed, number)) for number in range(config.songs)]
     how: dict[str, Any] = {"seed": config.seed, "temperature": config.temperature, "jobs": config.jobs}
     return {
-        "held_out": _decoded(codec, [corpus.ids(piece) for piece in held_out]),
+        "held_out": _decoded(codec, [corpus.ids(piece) for piece in thinned(held_out(corpus))]),
         "model": [
-            song.score for song in song_writing.write(str(model.folder.path.resolve()), config.songs, **how).songs
+            song.score for song in song_writing.write(str(folder_of(model).resolve()), config.songs, **how).songs
         ],
         "markov": _decoded(codec, chain.write(generators)),
         "real": _decoded(codec, [corpus.ids(piece) for piece in real]),
     }
-
-
-def _pieces(corpus: Corpus, splits: Sequence[str]) -> list[int]:
-    return [piece for split in splits for piece in corpus.indices(split)]
 
 
 def _decoded(codec: Codec, pieces: Sequence[np.ndarray]) -> list[Score]:

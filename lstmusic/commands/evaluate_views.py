@@ -32,10 +32,11 @@ def show_nats(results: dict[str, Any], console: Console) -> None:
 
 def show_songs(found: dict[str, Any], console: Console) -> None:
     """Print what was found of songs: a row for each statistic, then what a classifier tells and what is shared."""
-    pieces = found["pieces"]
+    pieces, names = found["pieces"], _names(found)
+    of_what = "all that the model was not trained on" if found["own_split"] else "other data than the model's own"
     table = Table(
-        title=f"{pieces['model']} songs, {pieces['markov']} of a Markov chain and {pieces['real']} training pieces beside "
-        f"{pieces['held_out']} held-out pieces\n(all that the model was not trained on: valid and test together)",
+        title=f"{pieces['model']} songs, {pieces['markov']} of a Markov chain and {pieces['real']} {names['real']} beside "
+        f"{pieces['held_out']} held-out pieces\n(of {of_what}: valid and test together)",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         padding=(0, 1, 0, 0),
@@ -44,7 +45,7 @@ def show_songs(found: dict[str, Any], console: Console) -> None:
     table.add_column("held-out\nmean±sd", justify="right", no_wrap=True)
     for name in OTHERS:
         style = "bold" if name == "model" else None
-        table.add_column(f"{SETS[name]}\nmean  OA  KL", justify="right", no_wrap=True, style=style)
+        table.add_column(f"{names[name]}\nmean  OA  KL", justify="right", no_wrap=True, style=style)
     for row in found["statistics"]:
         if row["held_out"]["pieces"]:
             own = f"{_number(row['held_out']['mean'])}±{_number(row['held_out']['sd'])}"
@@ -57,9 +58,15 @@ def show_songs(found: dict[str, Any], console: Console) -> None:
     _show_whole(found, console)
 
 
+def _names(found: dict[str, Any]) -> dict[str, str]:
+    """What to call each set: of data that is not the model's own, no piece is one of its training."""
+    return SETS if found["own_split"] else SETS | {"real": "other pieces"}
+
+
 def _show_whole(found: dict[str, Any], console: Console) -> None:
     """Print what is said of whole songs."""
     shared = found["shared_with_training"]
+    names = _names(found)
     table = Table(title="whole pieces", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
     table.add_column("told from held-out ones:\nAUC, 0.5 is not at all", justify="right", no_wrap=True)
@@ -70,7 +77,7 @@ def _show_whole(found: dict[str, Any], console: Console) -> None:
         own = (shared or {}).get(name)
         auc = NOTHING if told is None or told["value"] is None else _auc(**told)
         bars = ", ".join(f"{own[f'bars_{which}']:.1f}" for which in ("median", "95", "most")) if own else NOTHING
-        table.add_row(SETS[name], auc, *([bars] if shared else []), style="bold" if name == "model" else None)
+        table.add_row(names[name], auc, *([bars] if shared else []), style="bold" if name == "model" else None)
     console.print(table)
     if not shared:
         console.print("the model has no index of its training pieces: what songs share with them is not known")

@@ -12,10 +12,8 @@ from lstmusic.score import Score
 from lstmusic.score.moments import beat_ticks
 
 TRIADS = {"major": (0, 4, 7), "minor": (0, 3, 7), "diminished": (0, 3, 6)}
-ABOVE_BASS = [
-    (0, "major"),
-    (0, "minor"),
-]  # chords by their root in semitones above the bass; of equals the first is taken
+# Chords by their root in semitones above the bass; of equals the first is taken.
+ABOVE_BASS = [(0, "major"), (0, "minor")]
 ABOVE_BASS += product(range(1, NUM_PITCH_CLASSES), ("major", "minor"))
 ABOVE_BASS += product(range(NUM_PITCH_CLASSES), ("diminished",))
 HOLDS = np.array(
@@ -28,8 +26,8 @@ def beat_chords(score: Score) -> np.ndarray:
     """The triad of every beat of the meter, int64 [beats]: 12 times its quality plus its root (C = 0); -1: nothing sounds.
 
     The triad (major, minor, diminished) that holds most of the time for which the beat's notes sound: Fujishima (1999),
-    "Realtime chord recognition of musical sound", with templates of triads. Of equals the one whose root is the lowest
-    note of the beat; major before minor before diminished. Drums are left out.
+    "Realtime chord recognition of musical sound", with templates of triads. Of equals a major or minor one before any
+    diminished one, and of these the one whose root is the lowest note of the beat. Drums are left out.
     """
     notes, ticks = pitched(score), beat_ticks(score)
     onset, end = notes["onset_tick"], notes["onset_tick"] + notes["duration_tick"]

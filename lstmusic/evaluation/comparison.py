@@ -31,7 +31,7 @@ class Comparison(NamedTuple):
         held_out_pieces, pieces: how many the statistic applies to.
         held_out_mean, held_out_sd, mean, sd: of the values (sd with N - 1).
         overlap: the area that the density of distances within held-out pieces and that between the sets share: 1 is best.
-        kl: the Kullback-Leibler divergence of the second density from the first, in nats: 0 is best.
+        kl: the sum of p log(p / q), in nats, with p of the distances within and q of those between the sets: 0 is best.
     """
 
     held_out_pieces: int

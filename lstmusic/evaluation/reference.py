@@ -140,6 +140,17 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
 
 
+def held_out(corpus: Corpus) -> list[int]:
+    """All pieces of a corpus that a model of its split was not trained on."""
+    return [piece for split in HELD_OUT for piece in corpus.indices(split)]
+
+
+def thinned(pieces: Sequence[int]) -> list[int]:
+    """So many of these pieces as are measured (`MAX_PIECES`), evenly drawn; all where there are no more."""
+    count = min(len(pieces), MAX_PIECES)
+    return [pieces[k * len(pieces) // count] for k in range(count)]
+
+
 def measured(model: Model, corpus: Corpus, index: Index) -> Reference | None:
     """The reference of a model; None where no piece is held out.
 
@@ -147,11 +158,9 @@ def measured(model: Model, corpus: Corpus, index: Index) -> Reference | None:
         corpus: that of its training, with its split.
         index: of the pieces that it was trained on.
     """
-    held_out = [piece for split in HELD_OUT for piece in corpus.indices(split)]
-    count = min(len(held_out), MAX_PIECES)
-    if not count:
+    chosen = thinned(held_out(corpus))
+    if not chosen:
         return None
-    chosen = [held_out[k * len(held_out) // count] for k in range(count)]
     scores = [corpus.codec.decode(corpus.ids(piece)) for piece in chosen]
     return Reference(
         tuple(corpus.pieces[piece].name for piece in chosen),
@@ -199,32 +208,34 @@ def add(folder: Path, model: Model, split: Mapping[str, list[str]], corpus: Corp
     Raises:
         OutputError: the folder cannot be written.
     """
-    missing = [name for name in (INDEX_FILE, REFERENCE_FILE) if not (folder / name).is_file()]
+    files_of = (INDEX_FILE, REFERENCE_FILE) if held_out(corpus) else (INDEX_FILE,)
+    missing = [name for name in files_of if not (folder / name).is_file()]
     if not missing or corpus.piece_names() != split:
         return []
     files = extras(model, corpus)
-    added = [name for name in missing if name in files]
-    for name in added:
+    for name in missing:
         with whole(folder / name) as beside:
             beside.write_bytes(files[name])
-    return added
+    return missing
 
 
-def index_of(folder: Path) -> Index | None:
-    """The index that lies in a model folder; None where there is none.
-
-    Raises:
-        CheckpointError: it is damaged.
-    """
-    file = folder / INDEX_FILE
-    return Index.from_bytes(file.read_bytes(), str(file)) if file.is_file() else None
-
-
-def reference_of(folder: Path) -> Reference | None:
-    """The reference that lies in a model folder; None where there is none.
+def index_of(folder: Path | None) -> Index | None:
+    """The index that lies in a model folder; None where there is none, or no folder.
 
     Raises:
         CheckpointError: it is damaged.
     """
-    file = folder / REFERENCE_FILE
-    return Reference.from_bytes(file.read_bytes(), str(file)) if file.is_file() else None
+    if folder is None or not (file := folder / INDEX_FILE).is_file():
+        return None
+    return Index.from_bytes(file.read_bytes(), str(file))
+
+
+def reference_of(folder: Path | None) -> Reference | None:
+    """The reference that lies in a model folder; None where there is none, or no folder.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    if folder is None or not (file := folder / REFERENCE_FILE).is_file():
+        return None
+    return Reference.from_bytes(file.read_bytes(), str(file))

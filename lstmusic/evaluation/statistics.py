@@ -30,6 +30,7 @@ NAN = float("nan")
 WINDOW_BARS = 4
 BAR_POSITIONS = 64
 MANY = 3  # pitches at a time: MusPy's polyphony rate counts moments with so many or more
+# Of equals here: a natural minor scale has the pitch classes of its relative major, and is listed by name alone.
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10))  # major, natural minor
 APART = 1 << 40  # ticks between pitches laid end to end on one line
 
@@ -130,7 +131,7 @@ def polyphony_rate(score: Score) -> float:
 def empty_beat_rate(score: Score) -> float:
     """The share of beats in which nothing sounds, drums included; not a number without notes.
 
-    MusPy's `empty_beat_rate`, with the beats of the meter; a beat in which a note only ends counts as empty.
+    MusPy's `empty_beat_rate`, with the beats of the meter; a note that ends as a beat begins does not sound in it.
     """
     beats = beat_ticks(score)
     beats = beats[: np.searchsorted(beats, score.end_tick) + 1]

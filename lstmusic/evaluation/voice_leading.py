@@ -56,6 +56,14 @@ def out_of_range(score: Score) -> float:
     return PER_BEATS * outside / num_beats(score)
 
 
+FAULTS = {
+    "parallel_fifths": parallel_fifths,
+    "parallel_octaves": parallel_octaves,
+    "crossed_voices": crossed_voices,
+    "out_of_range": out_of_range,
+}
+
+
 def num_beats(score: Score) -> int:
     """How many beats of the meter begin before the last note ends."""
     return int((beat_ticks(score) < score.end_tick).sum())

@@ -51,7 +51,7 @@ class ModelFolder:
     Attributes:
         model: in evaluation mode, float32, on the CPU.
         codec: its encoding.
-        path: the folder itself.
+        path: the folder itself; None: the model lies in none.
         facts: how it was trained and what it reached, as `save` was given.
         split: the names of the pieces of each split.
         sha256: of the weights' file.
@@ -60,7 +60,7 @@ class ModelFolder:
 
     model: Model
     codec: Codec
-    path: Path
+    path: Path | None
     facts: dict[str, Any] = field(default_factory=dict)
     split: dict[str, list[str]] = field(default_factory=dict)
     sha256: str = ""

@@ -6,6 +6,7 @@ import pytest
 from lstmusic.benchmarks import harmonise, held_out, infill
 from lstmusic.benchmarks.song_writing import opened
 from lstmusic.errors import ConfigError
+from lstmusic.evaluation import voice_leading
 from lstmusic.evaluation.likelihood import piece_nats
 from lstmusic.events import codec as codecs
 from lstmusic.training import checkpoint as folders
@@ -58,8 +59,8 @@ def test_four_bars_written_anew(corpus_of, checkpoint):
     first = 4 + 4 * 4 * 16  # the header, then four bars of sixteen steps of four voices
     assert rows[0]["gap_nats"] == pytest.approx(nats[first : first + 256].mean(), abs=1e-6)
     assert rows[0]["after_nats"] == pytest.approx(nats[first + 256 : first + 384].mean(), abs=1e-6)
-    assert rows[0]["more_after"] == "+0.000 ± 0.000"
-    assert infill.summary(rows) == rows
+    assert (rows[0]["more_after"], rows[0][infill.ERROR]) == (0.0, None)
+    assert infill.summary(rows)[0]["more_after"] == "+0.000"
 
 
 def test_what_changed_is_counted():
@@ -71,11 +72,28 @@ def test_what_changed_is_counted():
         "gap_nats": 2.0,
         "gap_notes": 11.5,
         "after_nats": 2.25,
-        "more_after": "+0.250 ± 0.177",
+        "more_after": 0.25,
+        "more_after_error": 0.25,  # 0.5 / sqrt(2), the standard deviation, over sqrt(2)
         "changed": 1,
         "effective_particles": 3.0,
         "seconds": 1.0,
     }
+    (shown,) = infill.summary([row])
+    assert shown["more_after"] == "+0.250 ± 0.250"
+    assert "more_after_error" not in shown
+
+
+def test_pieces_without_anything_after_the_gap_are_not_counted():
+    nothing = infill.Result(1.0, np.nan, 10, True, 4.0, 0.5)
+    more = [infill.Result(1.0, nats, 10, True, 4.0, 0.5) for nats in (2.0, 3.0)]
+    row = infill._row([*more, nothing], [more[0]] * 3)
+    assert (row["more_after"], row["more_after_error"]) == (0.5, pytest.approx(0.5))
+
+
+def test_no_soprano_is_kept(phrase):
+    score, other = phrase(2, 0), phrase(2, 1)
+    assert harmonise._row([score], [other])["soprano_kept"] == 0
+    assert harmonise._row([score], [])["soprano_kept"] is None
 
 
 def test_sopranos_are_harmonised(corpus_of, checkpoint):
@@ -88,7 +106,7 @@ def test_sopranos_are_harmonised(corpus_of, checkpoint):
     assert rows[0]["as_written"] == 1.0
     assert 0 <= rows[1]["as_written"] < 1
     assert rows[0]["beats"] == 52
-    assert all(np.isfinite(rows[0][fault]) for fault in harmonise.FAULTS)
+    assert all(np.isfinite(rows[0][fault]) for fault in voice_leading.FAULTS)
 
 
 def test_voices_are_needed(corpus_of, tmp_path):

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import lstmusic
 from lstmusic.cli import main
 from lstmusic.commands import evaluate_songs, evaluate_views
 from lstmusic.commands.corpora import corpus_of, own_data
+from lstmusic.evaluation import reference
 from lstmusic.evaluation.comparison import two_sample
 from lstmusic.evaluation.markov import MarkovModel
 from lstmusic.evaluation.originality import Index
@@ -63,6 +65,24 @@ def test_what_songs_are_compared_with(evaluated, report_of, corpus):
     assert density["held_out"] == {"pieces": held_out, "mean": 16.0, "sd": 0.0}  # four quarters in four voices
     assert density["real"]["mean"] == 16.0
     assert density["real"]["overlap"] == 1.0
+
+
+def test_many_held_out_pieces_are_thinned_as_in_the_reference(model, corpus, monkeypatch):
+    monkeypatch.setattr(reference, "MAX_PIECES", 1)
+    sets = evaluate_songs.gathered(
+        lstmusic.load(model), corpus, SimpleNamespace(songs=1, seed=0, temperature=1.0, jobs=1)
+    )
+    assert sets["held_out"] == scores_of(corpus, "valid", "test")[:1]
+
+
+def test_pieces_of_other_data_are_not_called_those_of_the_training(evaluated, report_of, capsys):
+    found = report_of(evaluated)["songs"]
+    for own, words in ((True, "training pieces"), (False, "other pieces")):
+        evaluate_views.show_songs(found | {"own_split": own}, Console(width=100))
+        title = capsys.readouterr().out.split("mean")[0]
+        assert (words in title, "not trained on" in title) == (True, own)
+        assert ("training pieces" in title) == own
+    assert found["own_split"]
 
 
 def test_the_songs_are_those_of_generate_and_of_the_chain(evaluated, report_of, model, corpus):

@@ -155,6 +155,20 @@ def test_missing_files_are_added_and_others_stay(model, corpus, tmp_path):
     assert isinstance(reference.index_of(tmp_path), Index)
 
 
+def test_without_held_out_pieces_nothing_is_computed_again(model, corpus, tmp_path, monkeypatch):
+    corpus.splits = ["train"] * 5
+    assert reference.add(tmp_path, model, corpus.piece_names(), corpus) == [INDEX_FILE]
+    monkeypatch.setattr(reference, "extras", lambda model, corpus: pytest.fail("computed again"))
+    assert reference.add(tmp_path, model, corpus.piece_names(), corpus) == []
+
+
+def test_a_model_without_a_folder_has_no_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / INDEX_FILE).write_bytes(b"of somebody else")
+    (tmp_path / REFERENCE_FILE).write_bytes(b"of somebody else")
+    assert reference.index_of(None) is reference.reference_of(None) is None
+
+
 def test_another_split_adds_nothing(model, corpus, tmp_path):
     assert reference.add(tmp_path, model, {"train": ["piece 0"], "valid": [], "test": []}, corpus) == []
     assert reference.index_of(tmp_path) is reference.reference_of(tmp_path) is None

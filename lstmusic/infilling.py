@@ -16,6 +16,7 @@ from lstmusic.events.kinds import VELOCITY, event_kinds
 from lstmusic.listening.palette import first_bar
 from lstmusic.packing import pack, unpack
 from lstmusic.sampling.infill import check_particles
+from lstmusic.schema.checks import is_list_of, of_kind
 from lstmusic.score import Score
 from lstmusic.score.alignment import Alignment
 from lstmusic.score.score import NOTE_DTYPE
@@ -29,7 +30,8 @@ class Infill:
     Attributes:
         piece: the music.
         bars: the first and the last bar that are written, as pictures number them (an upbeat is bar 0); None: all.
-        keep: voices that stay there, too, by name: a soprano that is to be harmonised; of encodings that know voices.
+        keep: voices that stay there, too, by name, or the name of one: a soprano that is to be harmonised; of encodings that
+            know voices.
         particles: how many ways are tried side by side; more find better ways on, and take longer.
     """
 
@@ -40,6 +42,10 @@ class Infill:
 
     def __post_init__(self) -> None:
         check_particles(self.particles)
+        of_kind("infill.piece", self.piece, Score, "a Score, as Score.read gives it")
+        if self.bars is not None and not (isinstance(self.bars, tuple | list) and is_list_of(int, [*self.bars], 2)):
+            raise ConfigError(f"infill.bars={self.bars}: expected two whole numbers, the first and last bar to write")
+        object.__setattr__(self, "keep", (self.keep,) if isinstance(self.keep, str) else tuple(self.keep))
         if self.bars is None and not self.keep:
             raise ConfigError("infill: nothing of the piece would stay, expected infill.bars or infill.keep")
         _ = self.span

@@ -24,6 +24,7 @@ from lstmusic.sampling.controls import Controls
 from lstmusic.sampling.settings import Curve, Length, Repetition, SamplingSettings, curve_of
 from lstmusic.sampling.snapshot import Snapshot
 from lstmusic.schema import suggestion
+from lstmusic.schema.checks import of_kind
 from lstmusic.score import Score
 from lstmusic.selection import Choice
 from lstmusic.stopping import stopped
@@ -112,6 +113,9 @@ class MusicModel:
             raise ConfigError(f"songs={songs}: expected 1 or more")
         if candidates is not None and candidates < songs:
             raise ConfigError(f"candidates={candidates}: expected at least songs={songs}, as these are kept")
+        of_kind("primer", primer, Score | None, "a Score, as Score.read gives it")
+        of_kind("infill", infill, Infill | None, "an Infill, which is of a Score")
+        of_kind("start", start, Snapshot | None, "a Snapshot, as Snapshot.read gives it")
         self.check_selection(candidates, max_shared_bars)
         automatic = isinstance(temperature, str) and temperature == "auto"
         sampling = SamplingSettings(
@@ -151,8 +155,10 @@ class MusicModel:
             songs: all that `generate` wrote, in its order.
 
         Raises:
-            ConfigError: the model's folder does not tell of held-out and training pieces.
+            ConfigError: the model's folder does not tell of held-out and training pieces, or there are not so many songs.
         """
+        if not 1 <= keep <= len(songs):
+            raise ConfigError(f"choose: keep={keep} of {len(songs)} songs, expected 1 to as many as there are")
         self.check_selection(len(songs))
         assert self.index is not None
         assert self.reference is not None

@@ -14,7 +14,7 @@ from lstmusic.evaluation.choosing import MOST_SD, Cost, Costs, Measured, in_sd, 
 from lstmusic.evaluation.originality import Index
 from lstmusic.evaluation.reference import Reference, shared_bars
 from lstmusic.evaluation.song_measures import length_bars
-from lstmusic.schema.checks import at_least
+from lstmusic.schema.checks import at_least, of_kind
 from lstmusic.score import Score
 from lstmusic.writing import WITHOUT_NEW_NOTES, Judge, Refusal, Song
 
@@ -102,6 +102,7 @@ def check(
         ConfigError: the folder does not, or too few pieces are held out, or the bars are below 0.
     """
     if max_shared_bars is not None:
+        of_kind("originality.max_bars", max_shared_bars, int | float, "a number of bars")
         at_least("originality.max_bars", max_shared_bars, 0)
     for key, value, files in (
         ("originality.max_bars", max_shared_bars, [index]),

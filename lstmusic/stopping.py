@@ -13,6 +13,7 @@ from lstmusic.provenance import Plan
 from lstmusic.sampling.replay import state_after
 from lstmusic.sampling.snapshot import Origin, Snapshot
 from lstmusic.sampling.songs import BLOCK
+from lstmusic.schema.checks import of_kind
 from lstmusic.score import Score
 from lstmusic.training.checkpoint import ModelFolder
 from lstmusic.writing import Song, drawn_before
@@ -33,6 +34,7 @@ def stopped(folder: ModelFolder, checkpoint: str, music: Score | Song, bars: int
         ConfigError: there are not so many bars, or another model wrote the song.
         ReadError: the piece has no notes that the encoding can carry.
     """
+    of_kind("snapshot", music, Score | Song, "a Score, as Score.read gives it, or a song of the model")
     codec, plan, origin = folder.codec, Plan(), None
     if isinstance(music, Score):
         ids = so_far(codec, codec.encode(music).astype(np.int64), bars)
@@ -81,7 +83,7 @@ def so_far(codec: Codec, ids: np.ndarray, bars: int | None) -> np.ndarray:
     score = codec.decode(ids)
     lines, upbeat = score.bar_ticks(), int(score.pickup_tick > 0)
     whole = len(lines) - 1 - upbeat
-    if not 1 <= bars <= whole:
+    if not (isinstance(bars, int) and 1 <= bars <= whole):
         raise ConfigError(f"state.bar={bars}: expected 1 to {whole}, as many as there are, or none for the end")
     seconds = grammar.length(grammar.trajectory(np.r_[ids[:last], grammar.bos()])[2 * size :: size])[1]
     reached = np.flatnonzero(score.ticks(seconds) >= lines[bars + upbeat])  # after each group but BOS

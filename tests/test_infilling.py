@@ -170,6 +170,10 @@ def test_a_task_in_plain_values(phrase):
         ({"bars": (3, 2)}, "expected the first and the last of bars 1 to 4"),
         ({"bars": (4, 5)}, "expected the first and the last of bars 1 to 4"),
         ({}, "infill: nothing of the piece would stay"),
+        ({"bars": (1.0, 2.0)}, r"infill.bars=\(1.0, 2.0\): expected two whole numbers, the first and last bar to write"),
+        ({"bars": (1, 2, 3)}, r"infill.bars=\(1, 2, 3\): expected two whole numbers"),
+        ({"bars": 2}, r"infill.bars=2: expected two whole numbers"),
+        ({"bars": (1, 2), "keep": "Violin"}, "infill.keep=Violin: there is no such voice"),
         ({"bars": (1, 2), "particles": 0}, "infill.particles=0: expected 1 to"),
         ({"bars": (1, 2), "keep": ("Violin",)}, "infill.keep=Violin: there is no such voice"),
     ],
@@ -177,6 +181,26 @@ def test_a_task_in_plain_values(phrase):
 def test_what_cannot_be_is_refused(steered_model, phrase, asked, words):
     with pytest.raises(ConfigError, match=words):
         steered_model.generate(1, infill=Infill(phrase(4), **asked))
+
+
+def test_one_voice_by_its_bare_name(phrase):
+    assert Infill(phrase(4), (1, 2), "Soprano") == Infill(phrase(4), (1, 2), ("Soprano",))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "words"),
+    [
+        ("infill", Score.read, "infill: came as method, expected an Infill, which is of a Score"),
+        ("primer", "x.mid", "primer: came as str, expected a Score, as Score.read gives it"),
+        ("start", "a.json", "start: came as str, expected a Snapshot, as Snapshot.read gives it"),
+        ("max_shared_bars", "2", "originality.max_bars: came as str, expected a number of bars"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(steered_model, argument, value, words):
+    with pytest.raises(ConfigError, match=f"^{words}$"):
+        steered_model.generate(1, **{argument: value})
+    with pytest.raises(ConfigError, match=r"^infill.piece: came as str, expected a Score, as Score.read gives it$"):
+        Infill("x.mid", (1, 2))
 
 
 @pytest.mark.parametrize("other", [{"length_bars": 2}, {"primer": True}])

@@ -105,6 +105,12 @@ def test_songs_are_looked_up_together(line, index, reference, monkeypatch):
     assert asked == [3]
 
 
+@pytest.mark.parametrize(("songs", "keep"), [(2, 0), (0, 1), (2, 3), (0, 0)])
+def test_as_many_are_kept_as_there_are_or_fewer(steered_model, line, songs, keep):
+    with pytest.raises(ConfigError, match=rf"^choose: keep={keep} of {songs} songs, expected 1 to as many"):
+        steered_model.choose([song(line(LEAPS))] * songs, keep)
+
+
 @pytest.fixture
 def candidates(line, index, reference):
     """Four songs: 1 and 2 as usual, 3 with surprising notes, 4 a training piece."""

@@ -48,10 +48,15 @@ def test_an_upbeat_does_not_count(name, score_of):
         assert len(codec.decode(so_far(codec, ids, bars)).notes) == quarters
 
 
-@pytest.mark.parametrize("bars", [0, -1, 3])
+@pytest.mark.parametrize("bars", [0, -1, 3, 1.5])
 def test_a_piece_has_so_many_bars_or_not(codec, phrase, bars):
     with pytest.raises(ConfigError, match=rf"state.bar={bars}: expected 1 to 2, as many as there are"):
         so_far(codec, codec.encode(phrase(2)).astype(np.int64), bars)
+
+
+def test_what_is_no_music_is_refused(steered_model):
+    with pytest.raises(ConfigError, match=r"^snapshot: came as str, expected a Score, as Score.read gives it, or a"):
+        steered_model.snapshot("x.mid")
 
 
 def test_the_song_of_the_same_seed_and_number_goes_on_as_it_did(steered_model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from types import UnionType
 
 from lstmusic.errors import ConfigError
 
@@ -20,6 +21,12 @@ def check_jobs(jobs: int) -> None:
     """Raise ConfigError where a number of processes is none."""
     if jobs < -1 or jobs == 0:
         raise ConfigError(f"jobs={jobs}: expected a number of processes, or -1 for one per core")
+
+
+def of_kind(key: str, value: object, kind: type | UnionType, expected: str) -> None:
+    """Raise ConfigError where an argument is something else altogether."""
+    if not isinstance(value, kind):
+        raise ConfigError(f"{key}: came as {type(value).__name__}, expected {expected}")
 
 
 def is_list_of(kind: type[int] | type[float], value: object, size: int) -> bool:

@@ -30,8 +30,8 @@ class Infill:
     Attributes:
         piece: the music.
         bars: the first and the last bar that are written, as pictures number them (an upbeat is bar 0); None: all.
-        keep: voices that stay there, too, by name, or the name of one: a soprano that is to be harmonised; of encodings that
-            know voices.
+        keep: voices that stay there, too, by name, or one name: a soprano that is to be harmonised; of encodings that know
+            voices.
         particles: how many ways are tried side by side; more find better ways on, and take longer.
     """
 

@@ -170,7 +170,7 @@ def test_a_task_in_plain_values(phrase):
         ({"bars": (3, 2)}, "expected the first and the last of bars 1 to 4"),
         ({"bars": (4, 5)}, "expected the first and the last of bars 1 to 4"),
         ({}, "infill: nothing of the piece would stay"),
-        ({"bars": (1.0, 2.0)}, r"infill.bars=\(1.0, 2.0\): expected two whole numbers, the first and last bar to write"),
+        ({"bars": (1.0, 2.0)}, r"infill.bars=\(1.0, 2.0\): expected two whole numbers, the first and last bar"),
         ({"bars": (1, 2, 3)}, r"infill.bars=\(1, 2, 3\): expected two whole numbers"),
         ({"bars": 2}, r"infill.bars=2: expected two whole numbers"),
         ({"bars": (1, 2), "keep": "Violin"}, "infill.keep=Violin: there is no such voice"),

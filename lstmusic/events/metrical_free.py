@@ -1,7 +1,7 @@
 """Where notes of the `metrical` encoding may be written anew: what fits in a gap beside the notes that are given.
 
-A free note lies wholly inside the gap, and never on a given note of its program and pitch: nobody could hear, and no MIDI
-track could tell, which of the two ends first.
+A free note is of a program that the piece has, lies wholly inside the gap, and never on a given note of its program and
+pitch: nobody could hear, and no MIDI track could tell, which of the two ends first.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class FreeNotes:
         line: the step of the final bar line, where no note begins.
         onset, program, pitch, offset: of the given notes, in steps, int64 [N] each. None lies wholly inside the gap.
         shut: int64 [K], steps at which no free note begins.
+        programs: bool [programs], those of which free notes may be.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class FreeNotes:
         pitch: np.ndarray,
         offset: np.ndarray,
         shut: np.ndarray,
+        programs: np.ndarray,
     ) -> None:
         self.start, self.steps = start, max(min(end, line) - start, 0)
         # Given notes ring into the gap or out of it: what is left to each program and pitch is one stretch between them.
@@ -42,6 +44,7 @@ class FreeNotes:
         before = onset < start
         np.maximum.at(self.earliest, (program[before], pitch[before]), offset[before])
         np.minimum.at(self.latest, (program[~before], pitch[~before]), onset[~before])
+        self.latest[~programs] = start
         self._programs = self._by_step()
         self._programs[self._row(shut)] = False
         self._steps = np.logical_or.reduce(self._programs, axis=1)

@@ -1,9 +1,9 @@
 """What of a piece of the `metrical` encoding is given while the notes of a gap are written anew.
 
-Given are all bars, tempi and the end, and every note that sounds outside the gap; free are notes wholly inside it, of any
-program. All groups of a piece have one order, by step and then bar, tempo and notes by rising program, pitch, duration and
-velocity, so that the last group written tells which given ones are done and which comes next. Ids of free notes are
-allowed while they lie before it in that order; its own ids always are.
+Given are all bars, tempi and the end, and every note that sounds outside the gap; free are notes wholly inside it, of the
+programs that the piece has. All groups of a piece have one order, by step and then bar, tempo and notes by rising
+program, pitch, duration and velocity, so that the last group written tells which given ones are done and which comes
+next. Ids of free notes are allowed while they lie before it in that order; its own ids always are.
 
 Of equal notes at one step (two violins in unison) the order does not tell how many are done; the number of notes at the
 step does, where all of them are given. So no free note is struck together with notes that ring out of the gap in unison.
@@ -11,7 +11,7 @@ step does, where all of them are given. So no free note is struck together with 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -48,18 +48,28 @@ def rank(step, order, program=0, pitch=0, duration=0, velocity=0) -> np.ndarray:
     return ((((step * 3 + order) * len(PROGRAMS) + program) * v.NUM_PITCHES + pitch) << 6 | duration) << 6 | velocity
 
 
-def _waiting(step: np.ndarray, line: np.ndarray, note: np.ndarray, onsets: np.ndarray) -> np.ndarray:
-    """bool [K]: the given groups that wait until their bar has a note, as the first bar has to, and the last.
+def _bare(line: np.ndarray, note: np.ndarray) -> list[np.ndarray]:
+    """Of the first bar and the last, which have to have a note, those without: the groups at both their lines, [2].
 
     Args:
-        step: of each group, int64 [K]. line, note: whether it is a bar or a note, bool [K].
+        line, note: whether each given group is a bar or a note, bool [K].
+    """
+    lines = np.flatnonzero(line)
+    return [bar for bar in (lines[:2], lines[-2:]) if not note[bar[0] : bar[1]].any()]
+
+
+def _waiting(step: np.ndarray, bare: Iterable[np.ndarray], onsets: np.ndarray) -> np.ndarray:
+    """bool [K]: the given groups that wait until their bar has a note, while there is a place for it.
+
+    Args:
+        step: of each group, int64 [K].
+        bare: the bars in which one has to be written anew.
         onsets: int64, the steps at which free notes may begin.
     """
-    waiting, lines = np.zeros(len(step), bool), np.flatnonzero(line)
-    for first, last in (lines[:2], lines[-2:]):
-        if not note[first:last].any():  # one has to be written anew, while there is a place for it
-            final = onsets[np.searchsorted(onsets, step[last]) - 1]
-            waiting[first + 1 : last + 1] |= step[first + 1 : last + 1] > final
+    waiting = np.zeros(len(step), bool)
+    for first, last in bare:
+        final = onsets[np.searchsorted(onsets, step[last]) - 1]
+        waiting[first + 1 : last + 1] |= step[first + 1 : last + 1] > final
     return waiting
 
 
@@ -86,13 +96,20 @@ class MetricalGiven(Given):
         self.grammar, self.grouped = grammar, grammar.group_size > 1
         note = v.KIND[groups[:, 1]] == v.PROGRAM
         offset = step + np.where(note, v.DURATION_STEPS[np.where(note, v.VALUE[groups[:, 3]], 0)], 0)
+        own = np.isin(PROGRAMS, v.VALUE[groups[note, 1]])
         given = ~note | (step < start) | (offset > end)
         groups, step, note, offset = groups[given], step[given], note[given], offset[given]
         value, line = v.VALUE[groups], v.KIND[groups[:, 0]] == v.BAR
         self.rank = rank(step, np.where(line, LINE, CHANGE))
         self.rank[note] = rank(step[note], NOTE, *value[note, 1:].T)
         shut = step[1:][self.rank[1:] == self.rank[:-1]]
-        self.free = FreeNotes(start, end, int(step[-1]), step[note], value[note, 1], value[note, 2], offset[note], shut)
+        sounding = step[note], value[note, 1], value[note, 2], offset[note]
+        self.free = FreeNotes(start, end, int(step[-1]), *sounding, shut, own)
+        bare = _bare(line, note)
+        if not all(
+            self.free.begins(np.arange(*step[bar])).any() for bar in bare
+        ):  # the piece's programs sound on all keys
+            self.free = FreeNotes(start, end, int(step[-1]), *sounding, shut, np.ones_like(own))
         onsets = self.free.onsets()
         self.last = int(onsets[-1]) if len(onsets) else -1
         first_free = rank(onsets[0], NOTE, *self.free.first()) if len(onsets) else np.inf
@@ -100,7 +117,7 @@ class MetricalGiven(Given):
         # Of each given group, and of the end, which comes last and stands at no step
         self.step = np.append(step, -1)
         self.program, self.pitch = (np.append(np.where(note, value[:, member], -1), -1) for member in (1, 2))
-        self.waits = np.append(_waiting(step, line, note, onsets), False)
+        self.waits = np.append(_waiting(step, bare, onsets), False)
         self.ids = np.full((len(groups) + 1, v.GROUP_SIZE + 2), v.EOS)
         self.ids[:-1, : v.GROUP_SIZE], self.ids[:, v.GROUP_SIZE] = groups, v.PAD
 

@@ -16,7 +16,8 @@ FORMS = pytest.mark.parametrize("codec", [GROUPED, FLAT], ids=["grouped", "flat"
 STEP = 40  # ticks
 BAR = [("BAR", 0), ("METER", v.METERS.index((4, 4))), ("KEY", 0)]
 # In steps: a note of program 0 rings until 24; one of program 40 begins at 36 and rings over the bar line, until 60.
-TIED = [(0, 24, 60, 64, 0), (30, 6, 72, 64, 0), (36, 24, 67, 64, 1), (60, 12, 60, 64, 0)]
+# A drum lies between.
+TIED = [(0, 24, 60, 64, 0), (30, 6, 72, 64, 0), (36, 24, 67, 64, 1), (60, 12, 60, 64, 0), (18, 6, 40, 64, 2)]
 # The only note of the first bar and the only one of the last
 LONELY = [(6, 6, 60, 64, 0), (60, 6, 62, 64, 0), (100, 2, 64, 64, 0)]
 
@@ -95,7 +96,7 @@ def test_notes_are_free_between_those_that_ring_into_the_gap_and_out_of_it(codec
         note = *at_30, ("PROGRAM", program), ("PITCH", pitch)
         assert may_follow(codec, given_, "DURATION", *note)[-1] == steps(longest)[1]
     note = ("PITCH", 64), steps(6), ("VELOCITY", 20)
-    assert may_follow(codec, given_, "POSITION", *at_30, ("PROGRAM", 50), *note)[-6:] == list(range(31, 37))
+    assert may_follow(codec, given_, "POSITION", *at_30, ("PROGRAM", 40), *note)[-6:] == list(range(31, 37))
 
 
 @FORMS
@@ -103,7 +104,7 @@ def test_a_given_note_comes_at_its_place_in_the_order(codec, anew):
     given_ = anew(codec, TIED, 12, 48)
     at_36 = ("POSITION", 36)
     programs = may_follow(codec, given_, "PROGRAM", at_36)  # the flat form goes on with program 0 without saying so
-    assert programs == list(range(codec is FLAT, 41))
+    assert programs == [0, 40][codec is FLAT :]
     assert may_follow(codec, given_, "PITCH", at_36, ("PROGRAM", 40)) == list(range(68))
     own = at_36, ("PROGRAM", 40), ("PITCH", 67)
     assert may_follow(codec, given_, "DURATION", *own) == [steps(24)[1]]
@@ -118,10 +119,10 @@ def test_a_given_note_comes_at_its_place_in_the_order(codec, anew):
 
 @FORMS
 def test_above_a_given_note_on_the_highest_key_there_is_no_other_of_its_program(codec, anew):
-    rows = [(0, 6, 60, 64, 0), (36, 24, 127, 64, 0), (60, 12, 60, 64, 0)]
+    rows = [(0, 6, 60, 64, 0), (36, 24, 127, 64, 0), (60, 12, 60, 64, 0), (18, 6, 60, 64, 1), (18, 6, 60, 64, 2)]
     given_ = anew(codec, rows, 12, 48)
     done = ("POSITION", 36), ("PROGRAM", 0), ("PITCH", 127), steps(24), ("VELOCITY", 16)
-    assert may_follow(codec, given_, "PROGRAM", *done, ("POSITION", 36)) == list(range(1, 129))
+    assert may_follow(codec, given_, "PROGRAM", *done, ("POSITION", 36)) == [40, 128]
     assert may_follow(codec, given_, "PITCH", *done, ("POSITION", 36)) == []
     given_ = anew(codec, [rows[0], (*rows[1][:4], 2), rows[2]], 12, 48)
     drum = ("POSITION", 36), ("PROGRAM", 128), ("DRUM", 127), *done[3:]
@@ -139,10 +140,10 @@ def test_the_last_free_note_of_a_step_leaves_a_place_for_no_other(codec, anew):
         "DRUM": [127] * (codec is FLAT),
         "BAR": [],
     }
-    longer = ("POSITION", 34), ("PROGRAM", 127), ("PITCH", 127), steps(2), ("VELOCITY", 32)
+    longer = ("POSITION", 34), ("PROGRAM", 40), ("PITCH", 127), steps(2), ("VELOCITY", 32)
     at = *longer, ("POSITION", 34)
-    assert may_follow(codec, given_, "PROGRAM", *at) == [127, 128] if codec is GROUPED else [128]
-    assert may_follow(codec, given_, "DURATION", *at, ("PROGRAM", 127), ("PITCH", 127)) == [steps(2)[1]]
+    assert may_follow(codec, given_, "PROGRAM", *at) == [40, 128] if codec is GROUPED else [128]
+    assert may_follow(codec, given_, "DURATION", *at, ("PROGRAM", 40), ("PITCH", 127)) == [steps(2)[1]]
 
 
 @FORMS
@@ -150,7 +151,7 @@ def test_a_tempo_waits_for_the_note_that_its_bar_has_to_have(codec, anew):
     given_ = anew(codec, LONELY, 0, 12, tempo_at=40)
     first = 0 if codec is GROUPED else 1
     assert may_follow(codec, given_, "POSITION") == list(range(first, 12))
-    assert may_follow(codec, given_, "PROGRAM", ("POSITION", 11)) == list(range(129))
+    assert may_follow(codec, given_, "PROGRAM", ("POSITION", 11)) == [0]
     note = ("POSITION", 11), ("PROGRAM", 0), ("PITCH", 60), steps(1), ("VELOCITY", 1)
     assert may_follow(codec, given_, "POSITION", *note)[-1] == 40
     assert may_follow(codec, given_, "TEMPO", *note, ("POSITION", 40)) == [150]
@@ -166,6 +167,24 @@ def test_a_tempo_waits_for_the_note_that_its_bar_has_to_have(codec, anew):
     tempo = [("POSITION", 2), ("TEMPO", 150), *[("PAD", 0)] * 3 * (codec is GROUPED)]
     assert may_follow(codec, given_, "POSITION") == [0, 1, 2]
     assert may_follow(codec, given_, "BAR", *tempo) == [0]
+
+
+@FORMS
+def test_free_notes_are_of_the_programs_of_the_piece(codec, anew):
+    at_12 = ("POSITION", 12)
+    assert may_follow(codec, anew(codec, TIED, 12, 48), "PROGRAM", at_12) == [0, 40, 128][codec is FLAT :]
+    drums = [(*row[:4], 2) for row in TIED]
+    given_ = anew(codec, drums, 12, 48)
+    assert may_follow(codec, given_, "PROGRAM", at_12) == [128] * (codec is GROUPED)
+    assert may_follow(codec, given_, "DRUM", at_12, ("PROGRAM", 128)) == [p for p in range(128) if p != 60]
+    assert may_follow(codec, anew(codec, LONELY, 0, 12), "PROGRAM", ("POSITION", 6)) == [0]
+
+
+@FORMS
+def test_where_they_leave_no_pitch_to_a_bar_that_holds_a_note_any_program_may_come(codec, anew):
+    every_key = [(0, 108, pitch, 64, 0) for pitch in range(128)]
+    given_ = anew(codec, [*every_key, (60, 6, 62, 64, 0)], 48, 96)
+    assert may_follow(codec, given_, "PROGRAM", ("POSITION", 6)) == list(range(1, 129))
 
 
 @FORMS

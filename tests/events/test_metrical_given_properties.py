@@ -63,6 +63,11 @@ def rows_of(score):
     return sorted((n[0], n[1], n[2], n[3], programs[n[4]]) for n in score.notes.tolist())
 
 
+def programs_of(score):
+    """Those that have notes, drums as program 128."""
+    return {row[4] for row in rows_of(score)}
+
+
 def outside(score, start, end):
     """The notes that sound at any time outside start..end, in ticks."""
     return [row for row in rows_of(score) if row[0] < start or row[0] + row[1] > end]
@@ -131,6 +136,7 @@ def test_what_is_given_comes_out_whatever_is_drawn(codec, data, seed):
         codec.grammar.check(song)
         score = codec.decode(song)
         assert outside(score, start, end) == outside(before, start, end)
+        assert programs_of(score) <= programs_of(before)
         assert score.pickup_tick == before.pickup_tick
         for name in ("tempi", "meters", "keys"):
             assert np.array_equal(getattr(score, name), getattr(before, name)), name
@@ -163,7 +169,11 @@ def test_all_notes_that_fit_may_come(codec, data, seed):
     fits = [
         row
         for row in drawn + rows_of(score)
-        if row[0] >= start and row[0] + row[1] <= end and row[0] not in unison and not overlaps(row, kept)
+        if row[4] in programs_of(score)
+        and row[0] >= start
+        and row[0] + row[1] <= end
+        and row[0] not in unison
+        and not overlaps(row, kept)
     ]
     groups = codec._to_groups(ids)
     step, first = codec._steps(v.KIND[groups[:, 1]], v.VALUE[groups])

@@ -12,8 +12,8 @@ import numpy as np
 from lstmusic.errors import ConfigError
 from lstmusic.events.codec import Codec
 from lstmusic.events.given import Given
+from lstmusic.events.grammar import CHECK_ROWS
 from lstmusic.events.kinds import VELOCITY, event_kinds
-from lstmusic.listening.palette import first_bar
 from lstmusic.packing import pack, unpack
 from lstmusic.sampling.infill import check_particles
 from lstmusic.schema.checks import is_list_of, of_kind
@@ -57,7 +57,7 @@ class Infill:
         Raises:
             ConfigError: the piece has no such bars.
         """
-        lines, first = self.piece.bar_ticks(), first_bar(self.piece)
+        lines, first = self.piece.bar_ticks(), self.piece.first_bar
         if self.bars is None:
             return 0, int(lines[-1])
         last = first + len(lines) - 2
@@ -114,6 +114,14 @@ class Task:
     def given(self, codec: Codec) -> Given:
         """What stays, as masks."""
         return codec.given(self.ids, *self.gap.music, self.keep)
+
+    def choices(self, codec: Codec, ids: np.ndarray) -> np.ndarray:
+        """bool [N]: which ids of a rewritten piece, int64 [N], were drawn of several; none of a voice that is kept."""
+        size = codec.group_size
+        states = codec.grammar.trajectory(ids)[size:]
+        parts = [states[k : k + CHECK_ROWS] for k in range(0, len(states), CHECK_ROWS)]
+        given = self.given(codec)
+        return np.concatenate([np.zeros(size, bool), *(given.mask(part).sum(axis=1) > 1 for part in parts)])
 
     def splice(self, codec: Codec, ids: np.ndarray) -> Spliced:
         """The piece with what is new in a model's ids, int [N]."""

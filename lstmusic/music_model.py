@@ -213,7 +213,8 @@ class MusicModel:
 
         Args:
             music: any piece, which the model hears; or a song of this model: then its state is the one that it had, and the
-                song of the same seed, number and settings goes on as it did.
+                song of the same seed, number and settings goes on as it did, but in the last two bars of a song of given
+                length with a cadence: these are one of many ways, of which none goes on the same.
             bars: an upbeat before them does not count; None: all, before the ending.
             name: what it is to be called.
 

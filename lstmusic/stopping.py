@@ -22,8 +22,9 @@ from lstmusic.writing import Song, drawn_before
 def stopped(folder: ModelFolder, checkpoint: str, music: Score | Song, bars: int | None, name: str) -> Snapshot:
     """Where a piece stands after so many bars.
 
-    What a model wrote itself carries the state that it had then, to the bit. What it was given it hears: a piece, the
-    primer of a song, a song that is a piece rewritten in part.
+    What a model wrote itself carries the state that it had then, to the bit; but for the last two bars of a song of given
+    length with a cadence, which are one of many ways written side by side: none of them can be gone on with so. What it
+    was given it hears: a piece, the primer of a song, a song that is a piece rewritten in part.
 
     Args:
         folder: the model. checkpoint: what it was opened by.

@@ -31,11 +31,12 @@ class Song:
         score: the music.
         ids: int64 [N], BOS group and primer included.
         legal: whether the grammar allows every id.
-        report: seed, number, attempt and temperature; ids, new_ids (those drawn), notes, new_notes, seconds, bars,
-            nats_per_token, illegal; loops, the share of groups inside one; overruled, overlong, stuck, closed_at_limit:
+        report: seed, number, attempt and temperature; ids, new_ids (those drawn; of a piece that is rewritten in part those
+            in the gap that were not given), notes, new_notes, seconds, bars, nats_per_token (of new ids), illegal; loops, the share of groups inside one; overruled, overlong, stuck, closed_at_limit:
             what did not come out as it was asked for; primer_changes, what a primer lost; see also `selection`.
         surprise: nats of each note and bar of the score, under the model at temperature 1.
-        nats: of each id that was drawn, float64 [new_ids], the last ones of `ids`.
+        nats: of each id that was drawn, float64 [new_ids], the last ones of `ids`. Of a piece that is rewritten in part: of
+            all ids from before the gap on, given ones among them; NaN where the model did not read on.
         new: which notes of the score are, bool [notes]; None: all.
     """
 
@@ -162,6 +163,8 @@ class Writer:
         score = replace(score, texts=((0, json.dumps(facts)), *score.texts))
         report = self._report(sampled, facts, score, len(new.notes))
         new_bars = self._bars(sampled.ids) - self._bars(plan.prefix)
+        if plan.start is not None:
+            report["start"] = {"name": plan.start.name, "bars": round(plan.start.bars, 3)}
         report["closed_at_limit"] = not plan.length.given and new_bars >= MAX_BARS
         start_tick = 0 if plan.primer_in_output else primer_ticks
         told = surprise(self.codec, sampled.ids, sampled.nats, whole, start_tick)
@@ -174,22 +177,23 @@ class Writer:
     ) -> dict[str, Any]:
         """What is to be told of a song; `new`: which of its last ids are, bool [nats]; None: all."""
         new = np.ones(len(sampled.nats), bool) if new is None else new
-        new_ids, nats = sampled.ids[-len(sampled.nats) :][new], sampled.nats[new]
-        scored = self.codec.scored(new_ids)
+        last_ids = sampled.ids[-len(sampled.nats) :]
+        nats = sampled.nats[new & self.codec.scored(last_ids)]
+        groups = last_ids.reshape(-1, self.codec.group_size)[new.reshape(-1, self.codec.group_size).any(axis=1)]
         return {
             "seed": facts["seed"],
             "number": facts["song"],
             "attempt": facts["attempt"],
             "temperature": facts["sampling"]["temperature"],
             "ids": len(sampled.ids),
-            "new_ids": len(new_ids),
+            "new_ids": int(new.sum()),
             "notes": len(score.notes),
             "new_notes": new_notes,
             "seconds": round(score.length_s, 3),
             "bars": len(score.bar_ticks()) - 1 - (score.pickup_tick > 0),  # an upbeat completes the last bar
-            "nats_per_token": float(nats[scored].mean()) if scored.any() else 0.0,
+            "nats_per_token": float(nats.mean()) if len(nats) else 0.0,
             "illegal": int((~self.codec.grammar.legal(sampled.ids)).sum()),
-            "loops": loop_share(new_ids.reshape(-1, self.codec.group_size)),
+            "loops": loop_share(groups),
             "overruled": sampled.overruled,
             "overlong": sampled.overlong,
             "stuck": sampled.stuck,
@@ -219,6 +223,7 @@ class Writer:
         ticks = id_ticks(self.codec, infilled.ids, self.codec.decode(infilled.ids))[-len(infilled.nats) :]
         start, end = task.gap.music
         new = (ticks >= start) & (ticks < end) & np.isfinite(infilled.nats)
+        new &= task.choices(self.codec, infilled.ids)[-len(infilled.nats) :]
         facts = of_song(common, number, attempt, result.score)
         texts = [text for text in task.piece.texts if not text[1].startswith(BEGINNING)]  # another song's provenance
         score = replace(result.score, texts=((0, json.dumps(facts)), *texts))

@@ -111,6 +111,9 @@ def test_a_melody_is_harmonised(steered_model, score_of):
     assert {track.name for track in song.score.tracks[1:]} <= {"Alto", "Tenor", "Bass"}
     assert song.report["infill"]["removed_notes"] == 0
     assert song.report["new_notes"] == len(song.score.notes) - 16 > 0
+    assert song.report["new_ids"] == 3 * 64  # of the lower voices in each sixteenth of four bars
+    lower = song.nats[: 4 * 64].reshape(64, 4)[:, 1:]  # without the soprano's, and the ending's
+    assert song.report["nats_per_token"] == pytest.approx(lower.mean())
 
 
 def test_what_comes_out_as_it_was_is_new(steered_model, phrase, monkeypatch):

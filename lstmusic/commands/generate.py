@@ -50,7 +50,6 @@ def run(request: Request) -> dict[str, Any]:
     rows = [_render(song, folder / f"song-{i:03d}.mid", config.render) for i, song in enumerate(songs, 1)]
     for row, song in zip(rows, songs, strict=True):
         row.update(song.report)
-    generate_states.tell(rows, starts)
     _show(console, folder, rows, config)
     results: dict[str, Any] = {"checkpoint": model.name, "model_sha256": model.folder.sha256, "songs": rows}
     results["left_out"] = left_out

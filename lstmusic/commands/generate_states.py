@@ -56,13 +56,6 @@ def written(model: MusicModel, starts: list[Snapshot], songs: int, how: dict[str
     return model.generate(songs, start=starts[0] if starts else None, **how)
 
 
-def tell(rows: list[dict[str, Any]], starts: list[Snapshot]) -> None:
-    """Let the report of each song tell where it goes on from."""
-    for k, row in enumerate(rows if starts else []):
-        start = starts[k if len(starts) > 1 else 0]
-        row["start"] = {"name": start.name, "bars": round(start.bars, 3)}
-
-
 def saved(state: StateConfig, model: MusicModel, song: Song, console: Console) -> dict[str, Any]:
     """Write where a song stands after the bars that were asked for; what is to be told of it, or why it was refused."""
     if state.save is None:

@@ -11,7 +11,7 @@ import numpy as np
 from lstmusic.errors import ConfigError
 from lstmusic.evaluation import statistics
 from lstmusic.evaluation.choosing import MOST_SD, Cost, Costs, Measured, in_sd, without
-from lstmusic.evaluation.originality import Index
+from lstmusic.evaluation.originality import Index, mutual
 from lstmusic.evaluation.reference import Reference, shared_bars
 from lstmusic.evaluation.song_measures import length_bars
 from lstmusic.schema.checks import at_least, of_kind
@@ -227,10 +227,7 @@ def bars_of(song: Song) -> float:
 
 def mutual_bars(scores: Sequence[Score]) -> np.ndarray:
     """The bars of the longest run that every two scores share, float64 [N, N], symmetric."""
-    rows = [
-        [shared_bars(run) for run in Index.build([(str(k), score)]).longest(scores)] for k, score in enumerate(scores)
-    ]
-    bars = np.array(rows)
+    bars = np.array([[shared_bars(run) for run in runs] for runs in mutual(scores)])
     return np.maximum(bars, bars.T)
 
 

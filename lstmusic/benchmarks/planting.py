@@ -11,14 +11,11 @@ import numpy as np
 from lstmusic.corpus.store import Corpus
 from lstmusic.evaluation.note_lines import lines
 from lstmusic.evaluation.originality import Index, Run
-from lstmusic.listening import palette
 from lstmusic.score import Score
 from lstmusic.score.score import sorted_notes
 
-BARS, LEAST_QUARTERS = (
-    4,
-    8,
-)  # of a piece that are planted: four bars, or more where a file's bars are but a quarter long
+# Of a piece that are planted: four bars, or more where a file's bars are but a quarter long.
+BARS, LEAST_QUARTERS = 4, 8
 SEMITONES, MAX_PITCH = 5, 127
 SLOWER = 1.1
 LEAST_MOMENTS = 12  # in one part of what is planted: with fewer than eight there is nothing to be found
@@ -71,11 +68,10 @@ def planted(corpus: Corpus, songs: Sequence[Score], count: int, seed: int = 0) -
         piece = corpus.codec.decode(corpus.ids(index))
         span = _busy_bars(piece, rng)
         if span is not None:
-            number = palette.first_bar(piece)
+            number = piece.first_bar
             score, bars = _plant(songs[len(out) % len(songs)], piece, span)
-            if (
-                corpus.codec.in_seconds
-            ):  # a song has its own grid of milliseconds, other than that of the stretched piece
+            if corpus.codec.in_seconds:
+                # A song has its own grid of milliseconds, other than that of the stretched piece.
                 score = corpus.codec.decode(corpus.codec.encode(score))
             out.append(Planted(score, bars, corpus.pieces[index].name, (span[0] + number, span[1] - 1 + number)))
     return out
@@ -117,7 +113,7 @@ def _plant(song: Score, piece: Score, span: tuple[int, int]) -> tuple[Score, tup
     score = replace(
         song, notes=sorted_notes(np.concatenate([stays, new])), tracks=song.tracks + piece.tracks[len(song.tracks) :]
     )
-    lines_after = np.searchsorted(score.bar_ticks(), [at, end - 1], side="right") - 1 + palette.first_bar(score)
+    lines_after = np.searchsorted(score.bar_ticks(), [at, end - 1], side="right") - 1 + score.first_bar
     return score, (int(lines_after[0]), int(lines_after[1]))
 
 

@@ -55,7 +55,7 @@ def _startling(score: Score, found: Surprise) -> list[dict[str, Any]]:
     names, lines, rows = palette.track_names(score), score.bar_ticks(), []
     for k in np.argsort(-np.nan_to_num(found.note_nats))[:STARTLING].tolist():
         note = score.notes[k]
-        bar = int(np.searchsorted(lines, note["onset_tick"], side="right")) - 1 + palette.first_bar(score)
+        bar = int(np.searchsorted(lines, note["onset_tick"], side="right")) - 1 + score.first_bar
         pitch = palette.pitch_name(note["pitch"])
         row = {"bar": bar, "voice": names[note["track"]], "pitch": pitch, "nats": round(float(found.note_nats[k]), 3)}
         rows.append(row)

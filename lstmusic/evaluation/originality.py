@@ -25,9 +25,8 @@ from lstmusic.score import Score
 
 FORMAT = 1
 MIN_NOTES = 8  # shorter runs are everybody's
-MIN_STEPS = (
-    4  # different ones, as in `corpus.families`; runs of fewer (scales, trills, pounding basses) are everybody's too
-)
+# Different ones, as in `corpus.families`; runs of fewer (scales, trills, pounding basses) are everybody's too.
+MIN_STEPS = 4
 INDEX_END, SCORE_END = END, END + CLASSES  # what ends lines is different in every part, so that no run goes beyond one
 ARRAYS = {"pitch": np.uint8, "rhythm": np.uint8, "bar": np.uint16, "length": np.uint32, "piece": np.uint32}
 
@@ -103,11 +102,14 @@ class Index:
     @classmethod
     def build(cls, pieces: Iterable[tuple[str, Score]]) -> Index:
         """The index of pieces, given with their names."""
+        return cls._of_lines((name, score, lines(score)) for name, score in pieces)
+
+    @classmethod
+    def _of_lines(cls, pieces: Iterable[tuple[str, Score, Lines]]) -> Index:
         names: list[str] = []
         columns: dict[str, list[np.ndarray]] = {name: [np.zeros(0, kind)] for name, kind in ARRAYS.items()}
-        for number, (name, score) in enumerate(pieces):
+        for number, (name, score, own) in enumerate(pieces):
             names.append(name)
-            own = lines(score)
             length = np.diff(np.flatnonzero(own.first), append=len(own.first))
             bar = _bar_numbers(score, own.onset_tick)
             values = (own.pitch, own.rhythm, bar, length, np.full(len(length), number))
@@ -129,7 +131,9 @@ class Index:
         Returns:
             None for a score that shares no run of MIN_NOTES notes and MIN_STEPS different steps.
         """
-        parts = [lines(score) for score in scores]
+        return self._longest(scores, [lines(score) for score in scores])
+
+    def _longest(self, scores: Sequence[Score], parts: Sequence[Lines]) -> list[Run | None]:
         joined = [symbols(part.pitch, part.rhythm, part.first, SCORE_END) for part in parts]
         query = np.concatenate([*joined, [np.uint8(SCORE_END)]])
         notes = longest_runs(self._symbols, query, CLASSES) + 1
@@ -204,6 +208,13 @@ class Index:
         return cls(names, **arrays)
 
 
+def mutual(scores: Sequence[Score]) -> list[list[Run | None]]:
+    """The longest run that scores share with each other, [N][N]: of each as the piece, what all of them share with it."""
+    parts = [lines(score) for score in scores]
+    of_each = enumerate(zip(scores, parts, strict=True))
+    return [Index._of_lines([(str(k), *each)])._longest(scores, parts) for k, each in of_each]
+
+
 def _check(
     names: list[str], pitch: np.ndarray, rhythm: np.ndarray, bar: np.ndarray, length: np.ndarray, piece: np.ndarray
 ) -> None:
@@ -232,4 +243,4 @@ def bar_positions(score: Score, ticks: np.ndarray) -> np.ndarray:
 
 def _bar_numbers(score: Score, ticks: np.ndarray) -> np.ndarray:
     """The number of the bar in which ticks stand, int64 [T]."""
-    return np.searchsorted(score.bar_ticks(), ticks, side="right") - 1 + palette.first_bar(score)
+    return np.searchsorted(score.bar_ticks(), ticks, side="right") - 1 + score.first_bar

@@ -159,9 +159,8 @@ def like_bars(score: Score) -> np.ndarray:
     bar = np.searchsorted(lines, notes["onset_tick"], side="right") - 1
     place = notes["onset_tick"] - lines[bar]
     content, index = np.unique(place << 23 | notes["track"].astype(np.int64) << 7 | notes["pitch"], return_inverse=True)
-    held = np.zeros(
-        (len(lines) - 1, len(content)), np.float32
-    )  # by each bar; products of floats are fast, and of ones exact
+    # Which bar has which content; products of floats are fast, and of ones exact.
+    held = np.zeros((len(lines) - 1, len(content)), np.float32)
     held[bar, index] = 1
     size, common = held.sum(1), held @ held.T
     return np.logical_and(common >= ALIKE * np.maximum(size[:, None], size), common > 0)

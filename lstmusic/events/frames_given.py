@@ -52,9 +52,8 @@ def _free(down: np.ndarray, first_frame: int, end_frame: int) -> np.ndarray:
         down: bool [T, 88]. A note is a run of frames in which its key is down.
     """
     frames = np.arange(len(down))[:, None]
-    up_before = np.maximum.accumulate(
-        np.where(down, -1, frames), axis=0
-    )  # the last frame that is up, this one if it is
+    # The last frame before each, and the first after it, in which the key is up; the frame itself if it is.
+    up_before = np.maximum.accumulate(np.where(down, -1, frames), axis=0)
     up_after = np.minimum.accumulate(np.where(down, len(down), frames)[::-1], axis=0)[::-1]
     given = down & ((up_before + 1 < first_frame) | (up_after > end_frame))
     beside = np.zeros_like(given)

@@ -35,7 +35,7 @@ def first_difference(first: Score, second: Score) -> str:
         return ""
     tick, there, here = min(differences, key=lambda difference: difference.tick)
     longer = max(first, second, key=lambda score: score.end_tick)
-    bar = int(np.searchsorted(longer.bar_ticks(), tick, side="right")) - 1 + palette.first_bar(longer)
+    bar = int(np.searchsorted(longer.bar_ticks(), tick, side="right")) - 1 + longer.first_bar
     return f"bar {bar}: {there}, not {here}"
 
 

@@ -69,7 +69,7 @@ class Timeline:
     def bars(self) -> tuple[np.ndarray, list[int]]:
         """Where the bar lines lie that are shown, the closing one among them, and the numbers of the bars they begin."""
         at = self.at(self.score.bar_ticks())
-        first = palette.first_bar(self.score)
+        first = self.score.first_bar
         shown = at <= self.steps
         return at[shown], [first + k for k in range(int(shown[:-1].sum()))]
 

@@ -90,7 +90,7 @@ def song_data(song: PageSong) -> dict:
         "files": list(files.items()),
         "audio": next((files[suffix] for suffix in AUDIO_SUFFIXES if suffix in files), None),
         "length": round(score.length_s, 3),
-        "first_bar": palette.first_bar(score),
+        "first_bar": score.first_bar,
         "bars": score.seconds(score.bar_ticks()).round(3).tolist(),
         "voices": [{"name": names[track], "colour": palette.colour_of(track)} for track in range(len(names))],
         "used": palette.used_tracks(score),

@@ -30,11 +30,6 @@ def used_tracks(score: Score) -> list[int]:
     return sorted(set(score.notes["track"].tolist()))
 
 
-def first_bar(score: Score) -> int:
-    """The number of the first bar: an upbeat is bar 0, as in printed music."""
-    return 0 if score.pickup_tick else 1
-
-
 def pitch_range(score: Score) -> tuple[int, int]:
     """The lowest and highest pitch to show: whole thirds around the notes, at least an octave and a half."""
     pitches = score.notes["pitch"]

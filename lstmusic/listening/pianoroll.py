@@ -58,7 +58,7 @@ def picture(score: Score, title: str):
     roll = Roll(ImageDraw.Draw(image, "RGBA"), int(bars[-1]), low, high, width, height)
     roll.keyboard()
     if len(bars) > 2:
-        roll.bar_lines(bars, palette.first_bar(score))
+        roll.bar_lines(bars, score.first_bar)
     else:
         roll.second_lines(score)
     roll.notes(score)

@@ -233,6 +233,11 @@ class Score:
         """Seconds until the last note ends."""
         return float(self.seconds(self.end_tick))
 
+    @property
+    def first_bar(self) -> int:
+        """The number of the first bar: an upbeat is bar 0, as in printed music."""
+        return 0 if self.pickup_tick else 1
+
     def bar_ticks(self) -> np.ndarray:
         """The tick of every bar line from 0 to the end of the last note (the last one at or after it), int64 [K].
 
@@ -287,11 +292,5 @@ class Score:
         lines = self.bar_ticks()
         next_line = int(lines[min(int(np.searchsorted(lines, tick)), len(lines) - 1)])
         maps: dict[str, Any] = {name: from_tick(getattr(self, name)) for name in ("tempi", "meters", "keys")}
-        return replace(
-            self,
-            notes=notes,
-            pedals=settled_pedals(pedals),
-            pickup_tick=max(0, next_line - tick),
-            texts=(),
-            **maps,
-        )
+        pickup_tick = max(0, next_line - tick)
+        return replace(self, notes=notes, pedals=settled_pedals(pedals), pickup_tick=pickup_tick, texts=(), **maps)

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmusic.errors import CheckpointError
+from lstmusic.evaluation import originality
+from lstmusic.evaluation.note_lines import lines
 from lstmusic.evaluation.originality import Band, Index, Run, band
 from lstmusic.score import Score, Track
 from lstmusic.score.score import METER_DTYPE, NOTE_DTYPE, sorted_notes, table
@@ -238,3 +240,13 @@ def test_band():
     assert band(runs) == pytest.approx(Band(4, 1.5, 2 + 0.85 * 2, 4.0, 8.0, 8 + 0.85 * 2, 10.0))
     with pytest.raises(ValueError, match="no pieces"):
         band([])
+
+
+def test_what_scores_share_with_each_other_is_told_from_lines_made_once(phrase, monkeypatch):
+    scores, made = [phrase(4, 1), phrase(4, 2), phrase(4, 1)], []
+    expected = [Index.build([(str(k), score)]).longest(scores) for k, score in enumerate(scores)]
+    monkeypatch.setattr(originality, "lines", lambda score: made.append(score) or lines(score))
+    found = originality.mutual(scores)
+    assert found == expected
+    assert found[0][2].bars == pytest.approx(4)
+    assert len(made) == 3

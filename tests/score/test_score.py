@@ -121,3 +121,8 @@ def test_values_no_file_can_hold_are_refused(wrong):
     right = {"notes": np.array([(0, 1, 60, 80, 0)], NOTE_DTYPE), "tracks": (Track(),)}
     with pytest.raises(ValueError, match="expected"):
         Score(**{**right, **wrong})
+
+
+@pytest.mark.parametrize(("pickup", "number"), [(0, 1), (480, 0)])
+def test_an_upbeat_is_bar_0(score_of, pickup, number):
+    assert score_of([(0, 480, 60, 80, 0), (480, 1920, 62, 80, 0)], pickup=pickup).first_bar == number

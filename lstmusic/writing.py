@@ -12,6 +12,7 @@ import numpy as np
 from lstmusic.errors import GenerationError
 from lstmusic.evaluation.surprise import Surprise, id_ticks, surprise
 from lstmusic.infilling import Task
+from lstmusic.listening.palette import track_names
 from lstmusic.provenance import BEGINNING, Plan, facts_about, of_song
 from lstmusic.sampling.infill import Infilled, infill
 from lstmusic.sampling.repetition import loop_share
@@ -228,9 +229,11 @@ class Writer:
         texts = [text for text in task.piece.texts if not text[1].startswith(BEGINNING)]  # another song's provenance
         score = replace(result.score, texts=((0, json.dumps(facts)), *texts))
         report = self._report(infilled, facts, score, result.written, new)
+        names = track_names(score)
         report["infill"] = {
             "bars": task.bars,
             "keep": task.keep,
+            "voices": {voice: names[track] for voice, track in result.voices.items()},
             "particles": task.particles,
             "effective_particles": round(infilled.effective, 1),
             "removed_notes": result.removed,

@@ -109,6 +109,8 @@ def test_a_melody_is_harmonised(steered_model, score_of):
     assert np.array_equal(song.score.notes[song.score.notes["track"] == 0], melody.notes)
     assert song.score.tracks[0].name == "flute"
     assert {track.name for track in song.score.tracks[1:]} <= {"Alto", "Tenor", "Bass"}
+    assert {track.program for track in song.score.tracks} == {73}
+    assert song.report["infill"]["voices"] == {"Soprano": "flute"}
     assert song.report["infill"]["removed_notes"] == 0
     assert song.report["new_notes"] == len(song.score.notes) - 16 > 0
     assert song.report["new_ids"] == 3 * 64  # of the lower voices in each sixteenth of four bars

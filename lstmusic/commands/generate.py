@@ -156,6 +156,8 @@ def _show(console: Console, folder: Path, rows: list[dict[str, Any]], config: Ge
     closed = sum(row["closed_at_limit"] for row in rows)
     if closed:
         lines.append(f"{closed} songs had not ended by themselves and were closed at the limit; see length.bars=")
+    voices = rows[0].get("infill", {}).get("voices", {}).items()
+    lines += [f"infill: the track {track} stays as {voice}" for voice, track in voices]
     lines += [f"primer: {count} {reason}" for reason, count in rows[0]["primer_changes"].items()]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

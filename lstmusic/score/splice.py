@@ -30,6 +30,7 @@ class Spliced(NamedTuple):
         new: which of its notes came into it, bool [notes]; one may be as it was before.
         written: how many notes came into it. removed: how many went.
         trimmed: how many of the written were cut, or left out, where a note that stayed has their pitch.
+        voices: of the tracks that were to stay, by name, which track of the piece each is.
     """
 
     score: Score
@@ -37,6 +38,7 @@ class Spliced(NamedTuple):
     written: int
     removed: int
     trimmed: int
+    voices: dict[str, int]
 
 
 def inside(notes: np.ndarray, span: tuple[int, int]) -> np.ndarray:
@@ -58,7 +60,7 @@ def spliced(alignment: Alignment, new: Score, gap: Gap, keep: Collection[str] = 
     gone = inside(piece.notes, gap.piece) & _carried(alignment, gap, keep)
     stays = piece.notes[~gone]
     fresh = inside(new.notes, gap.music) & ~_kept(new, keep)
-    tracks, track_of = _tracks(alignment, new, fresh)
+    tracks, track_of, voices = _tracks(alignment, new, fresh, keep)
     notes = new.notes[fresh].copy()
     ends = notes["onset_tick"] + notes["duration_tick"]
     onset, end = (alignment.to_piece(ticks) for ticks in (notes["onset_tick"], ends))
@@ -70,13 +72,18 @@ def spliced(alignment: Alignment, new: Score, gap: Gap, keep: Collection[str] = 
         notes["velocity"] = _velocities(notes, stays)
     fitted, trimmed = _fitted(notes, stays)
     score = replace(piece, notes=sorted_notes(np.concatenate([stays, fitted])), tracks=tracks)
-    return Spliced(score, ~np.isin(score.notes, stays), len(fitted), int(gone.sum()), trimmed)
+    return Spliced(score, ~np.isin(score.notes, stays), len(fitted), int(gone.sum()), trimmed, voices)
+
+
+def _kept_tracks(music: Score, keep: Collection[str]) -> np.ndarray:
+    """bool [tracks]: which tracks of the music stay."""
+    names = {name.lower() for name in keep}
+    return np.array([track.name.lower() in names for track in music.tracks], bool)
 
 
 def _kept(music: Score, keep: Collection[str]) -> np.ndarray:
     """bool [notes]: which notes of the music are on a track that stays."""
-    names = {name.lower() for name in keep}
-    return np.array([track.name.lower() in names for track in music.tracks], bool)[music.notes["track"]]
+    return _kept_tracks(music, keep)[music.notes["track"]]
 
 
 def _carried(alignment: Alignment, gap: Gap, keep: Collection[str]) -> np.ndarray:
@@ -92,26 +99,32 @@ def _carried(alignment: Alignment, gap: Gap, keep: Collection[str]) -> np.ndarra
     return ~((at >= 0) & given[at]) & (knows_drums | ~drums)
 
 
-def _tracks(alignment: Alignment, new: Score, fresh: np.ndarray) -> tuple[tuple[Track, ...], np.ndarray]:
-    """The piece's tracks and those that the new notes need, and which of them each track of the new music is, int64.
+def _tracks(
+    alignment: Alignment, new: Score, fresh: np.ndarray, keep: Collection[str]
+) -> tuple[tuple[Track, ...], np.ndarray, dict[str, int]]:
+    """The piece's tracks and those that the new notes need, and which of them each track of the new music is, int64;
+    of tracks that stay by their names, too.
 
     It is the one that holds most of its notes that stayed; else one of its name, best of its program, too; where it has no
-    name, one of its program; else a new one.
+    name, one of its program; else a new one, of the instrument of the first that stays by its name.
     """
     tracks, of_track = list(alignment.piece.tracks), np.zeros(len(new.tracks), np.int64)
     at = alignment.in_piece(new)
+    on_track = alignment.piece.notes["track"]
+    met_by = [at[(new.notes["track"] == number) & ~fresh & (at >= 0)] for number in range(len(new.tracks))]
+    usual = {k: int(np.bincount(on_track[met]).argmax()) for k, met in enumerate(met_by) if len(met)}
+    voices = {new.tracks[k].name: usual[k] for k in np.flatnonzero(_kept_tracks(new, keep)).tolist() if k in usual}
+    programs = [tracks[k].program for k in voices.values()]
     for number, track in enumerate(new.tracks):
-        mine = new.notes["track"] == number
-        met = at[mine & ~fresh & (at >= 0)]
         alike = [k for k, other in enumerate(tracks) if _alike(other, track)]
-        if len(met):
-            of_track[number] = np.bincount(alignment.piece.notes["track"][met]).argmax()
+        if number in usual:
+            of_track[number] = usual[number]
         elif alike:
             of_track[number] = ([k for k in alike if tracks[k].program == track.program] or alike)[0]
-        elif (mine & fresh).any():
+        elif fresh[new.notes["track"] == number].any():
             of_track[number] = len(tracks)
-            tracks.append(track)
-    return tuple(tracks), of_track
+            tracks.append(replace(track, program=(programs or [track.program])[0]))
+    return tuple(tracks), of_track, voices
 
 
 def _alike(one: Track, other: Track) -> bool:

@@ -34,6 +34,7 @@ def test_one_bar_of_a_file(rewrite, music, capsys):
         assert row["infill"] | {"effective_particles": 0} == {
             "bars": [2, 2],
             "keep": [],
+            "voices": {},
             "particles": 3,
             "effective_particles": 0,
             "removed_notes": 16,
@@ -45,8 +46,9 @@ def test_one_bar_of_a_file(rewrite, music, capsys):
     assert "that of the piece" in (folder / "index.html").read_text()
 
 
-def test_a_soprano_is_harmonised_and_made_again(rewrite, music, tmp_path, report_of):
+def test_a_soprano_is_harmonised_and_made_again(rewrite, music, tmp_path, report_of, capsys):
     folder, _ = rewrite("infill.keep=Soprano", "songs=1", "render.page=false")
+    assert "infill: the track Soprano stays as Soprano" in capsys.readouterr().out.splitlines()
     piece, score = Score.read(music / "piece-0.mid"), Score.read(folder / "song-001.mid")
     assert np.array_equal(*(each.notes[each.notes["track"] == 0] for each in (piece, score)))
     assert main(["reproduce", f"song={folder}/song-001.mid", f"hydra.run.dir={tmp_path}/again"]) == 0

@@ -71,7 +71,8 @@ def test_voices_that_are_kept_stay_and_others_get_tracks(score_of):
     new = replace(music, notes=sorted_notes(np.concatenate([music.notes, bass])))
     result = spliced(Alignment(piece, music, in_seconds=False), new, Gap((0, 2 * BAR), (0, 2 * BAR)), keep=("soprano",))
     assert (result.removed, result.written) == (0, 4)
-    assert result.score.tracks == (Track(52, False, "melody"), Track(19, False, "Bass"))
+    assert result.score.tracks == (Track(52, False, "melody"), Track(52, False, "Bass"))  # sung, as what stays
+    assert result.voices == {"Soprano": 0}
     assert rows(replace(result.score, notes=result.score.notes[result.score.notes["track"] == 0])) == rows(piece)
 
 
@@ -84,7 +85,7 @@ def test_voices_go_to_the_tracks_of_their_names(score_of):
     new = replace(music, notes=sorted_notes(np.concatenate([music.notes, *lower])))
     gap = Gap((0, 2 * BAR), (0, 2 * BAR))
     result = spliced(Alignment(piece, music, in_seconds=False), new, gap, keep=("soprano",))
-    assert result.score.tracks == (*parts, Track(19, False, "Alto"))  # none is the drums'
+    assert result.score.tracks == (*parts, Track(0, False, "Alto"))  # none is the drums'
     assert {(note["pitch"], note["track"]) for note in result.score.notes[result.new]} == {(48, 3), (36, 1)}
     again = replace(result.score, tracks=(*result.score.tracks, Track(19, False, "Bass")))
     organ = spliced(Alignment(again, music, in_seconds=False), new, gap, keep=("soprano",)).score

@@ -95,7 +95,7 @@ class Costs:
             rests = [without(song, kept) for song in kept]
             totals = np.stack([self._with_each(rest) for rest in rests])
             place, song = np.unravel_index(int(np.argmin(totals)), totals.shape)
-            if totals[place, song] >= total - ALIKE:
+            if not totals[place, song] < total - ALIKE:  # nor where it is not a number
                 return sorted(kept, key=lambda song: self.of(song, without(song, kept)).total)
             kept, total = [*rests[place], int(song)], float(totals[place, song])
 
@@ -140,11 +140,12 @@ def in_sd(songs: Measured, held_out: Measured) -> Measured:
 
 
 def _distances(one: Measured, other: Measured) -> list[np.ndarray]:
-    """Of nats, lengths and statistics, each float [N, M].
+    """Of nats, lengths and statistics, each float [N, M]; 0 where either is not known.
 
-    Of statistics the root mean square of the differences, over those that both have; 0 without any.
+    Of statistics the root mean square of the differences, over those that both have.
     """
     squares = (one.statistics[:, None] - other.statistics) ** 2
     known = np.isfinite(squares)
     mean = np.where(known, squares, 0).sum(-1) / np.maximum(known.sum(-1), 1)
-    return [np.abs(one.nats[:, None] - other.nats), np.abs(one.bars[:, None] - other.bars), np.sqrt(mean)]
+    nats, bars = (np.abs(a[:, None] - b) for a, b in ((one.nats, other.nats), (one.bars, other.bars)))
+    return [np.nan_to_num(nats, nan=0.0), np.nan_to_num(bars, nan=0.0), np.sqrt(mean)]

@@ -116,16 +116,40 @@ class Reference:
             values = [
                 [math.nan if row["statistics"][k] is None else row["statistics"][k] for k in known] for row in rows
             ]
-            return cls(
+            found = cls(
                 tuple(row["piece"] for row in rows),
                 np.array([row["nats_per_token"] for row in rows], np.float64),
                 np.array([row["bars"] for row in rows], np.float64),
                 names,
                 np.array(values, np.float64).reshape(len(rows), len(names)),
-                tuple(None if row["shared"] is None else Run(**row["shared"]) for row in rows),
+                tuple(_run(row["shared"]) for row in rows),
             )
         except (ValueError, LookupError, TypeError) as error:
             raise CheckpointError(f"{name}: damaged ({error!r:.80}), expected what training wrote") from error
+        found._check(name)
+        return found
+
+    def _check(self, name: str) -> None:
+        """Raise CheckpointError where a piece has no nats or no length, of a file of this name."""
+        columns = (
+            ("nats_per_token", self.nats, np.isfinite(self.nats), "finite"),
+            ("bars", self.bars, np.isfinite(self.bars) & (self.bars > 0), "positive"),
+        )
+        for key, values, good, expected in columns:
+            for piece in np.flatnonzero(~good)[:1]:
+                what = f"{key} of piece {self.pieces[piece]!r} is {values[piece]:g}"
+                raise CheckpointError(f"{name}: {what}, expected a {expected} number")
+
+
+def _run(told: dict[str, Any] | None) -> Run | None:
+    """The run that JSON tells of.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    if told is not None and not math.isfinite(told["bars"]):
+        raise ValueError(f"{told['bars']} bars")
+    return None if told is None else Run(**told)
 
 
 def shared_bars(run: Run | None) -> float:
@@ -152,7 +176,7 @@ def thinned(pieces: Sequence[int]) -> list[int]:
 
 
 def measured(model: Model, corpus: Corpus, index: Index) -> Reference | None:
-    """The reference of a model; None where no piece is held out.
+    """The reference of a model; None where no piece is held out. One whose nats are not finite is left out.
 
     Args:
         corpus: that of its training, with its split.
@@ -161,10 +185,15 @@ def measured(model: Model, corpus: Corpus, index: Index) -> Reference | None:
     chosen = thinned(held_out(corpus))
     if not chosen:
         return None
+    nats = nats_per_piece(model, _lanes(corpus, chosen))
+    known = np.isfinite(nats)
+    if not known.any():
+        return None
+    chosen = [piece for piece, own in zip(chosen, known, strict=True) if own]
     scores = [corpus.codec.decode(corpus.ids(piece)) for piece in chosen]
     return Reference(
         tuple(corpus.pieces[piece].name for piece in chosen),
-        nats_per_piece(model, _lanes(corpus, chosen)),
+        nats[known],
         np.array([length_bars(score) for score in scores]),
         tuple(statistics.STATISTICS),
         statistics.table(scores),

@@ -84,6 +84,19 @@ def test_statistics_that_do_not_apply_do_not_count():
     assert found.of(1, []).statistics == pytest.approx(0)  # by none: as if it lay where all do
 
 
+def test_nats_that_are_not_known_do_not_count():
+    assert sorted(costs(of_nats(0, -1, 1, 0.1), of_nats(*HELD_OUT, math.nan)).choose(2)) == [1, 2]
+    found = costs(of_nats(math.nan, 1, 2), of_nats(*HELD_OUT))
+    assert found.of(0, []).nats == 0  # as if it lay where all do
+    assert found.choose(1) == [0]
+    assert sorted(costs(of_nats(math.nan, math.nan), of_nats(math.nan, math.nan)).choose(2)) == [0, 1]
+
+
+def test_a_choice_ends_where_costs_are_not_numbers():
+    found = costs(of_nats(0, -1, 1), of_nats(*HELD_OUT), shared=[math.nan] * 3)
+    assert len(set(found.choose(2))) == 2
+
+
 def test_one_odd_statistic_counts_as_three_standard_deviations():
     held_out = measured(HELD_OUT, [[-1.0], [0.0], [1.0]])
     near, far = (measured([0], [[value]]) for value in (3.0, 40.0))

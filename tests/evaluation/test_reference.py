@@ -131,6 +131,39 @@ def test_a_damaged_file_is_named(change):
         Reference.from_bytes(small().to_bytes()[:-9], "the/file")
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda row: row.update(nats_per_token=None), "nats_per_token of piece 'a' is nan, expected a finite number"),
+        (
+            lambda row: row.update(nats_per_token=math.inf),
+            "nats_per_token of piece 'a' is inf, expected a finite number",
+        ),
+        (lambda row: row.update(bars=None), "bars of piece 'a' is nan, expected a positive number"),
+        (lambda row: row.update(bars=0), "bars of piece 'a' is 0, expected a positive number"),
+        (lambda row: row["shared"].update(bars=None), "damaged"),
+        (lambda row: row["shared"].update(bars="2"), "damaged"),
+    ],
+)
+def test_numbers_that_nothing_can_be_measured_by_are_refused(change, words):
+    told = json.loads(small().to_bytes())
+    change(told["held_out"][0])
+    with pytest.raises(CheckpointError) as raised:
+        Reference.from_bytes(json.dumps(told).encode(), "the/file")
+    assert str(raised.value).startswith("the/file: ")
+    assert words in str(raised.value)
+
+
+def test_pieces_whose_nats_are_not_finite_are_left_out(model, corpus, monkeypatch):
+    nats = [math.nan, 0.5]
+    monkeypatch.setattr(reference, "nats_per_piece", lambda model, lanes: np.array(nats))
+    found = reference.measured(model, corpus, reference.indexed(corpus))
+    assert (found.pieces, found.nats.tolist()) == (("piece 4",), [0.5])
+    assert Reference.from_bytes(found.to_bytes(), "file").pieces == ("piece 4",)
+    nats[1] = math.inf
+    assert reference.measured(model, corpus, reference.indexed(corpus)) is None
+
+
 def test_the_share_of_held_out_pieces_that_share_as_much():
     assert small().beyond(RUN) == pytest.approx(2 / 3)
     assert small().beyond(RUN._replace(bars=2.5)) == 0

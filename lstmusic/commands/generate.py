@@ -38,7 +38,7 @@ def run(request: Request) -> dict[str, Any]:
     # Before any work it refuses what this encoding or model cannot
     BoundControls(arguments["controls"], model.codec.grammar)
     if infill is not None:
-        infill.task(model.codec, Counter())
+        generate_states.check_bar(config.state, model.codec, infill.task(model.codec, Counter()).ids)
     model.check_selection(config.candidates, config.originality.max_bars)
     starts = generate_states.loaded(config.state, model)
     folder = output.open_folder(request)

@@ -6,12 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from lstmusic.errors import ConfigError
+from lstmusic.events.codec import Codec
 from lstmusic.music_model import MusicModel
 from lstmusic.sampling.snapshot import Snapshot, check_new
 from lstmusic.schema import StateConfig
+from lstmusic.stopping import so_far
 from lstmusic.writing import Song
 
 
@@ -22,6 +25,12 @@ def check_file(state: StateConfig) -> None:
     check_new(state.save)
     if not (folder := Path(state.save).absolute().parent).is_dir():
         raise ConfigError(f"state.save={state.save}: there is no folder {folder}, expected a file in one that there is")
+
+
+def check_bar(state: StateConfig, codec: Codec, ids: np.ndarray) -> None:
+    """Raise ConfigError where a piece, int64 [N], which keeps its length while it is rewritten, has not so many bars."""
+    if state.save is not None:
+        so_far(codec, ids, state.bar)
 
 
 def loaded(state: StateConfig, model: MusicModel) -> list[Snapshot]:

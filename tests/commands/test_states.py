@@ -117,6 +117,7 @@ REFUSED = {
     "state.load=a.json,b.json state.blend=[0,1] songs=3": "songs=3: expected 2, one for each of state.blend=[0, 1]",
     "state.load=a.json primer=a.mid": "primer=a.mid: came with state.load=a.json, expected one of them",
     "state.load=a.json infill.piece=a.mid infill.bars=[1,2]": "infill.piece=a.mid: came with state.load=a.json",
+    "infill.piece=a.mid infill.bars=[1,1] state.save=c.json state.bar=3": "state.bar=3: expected 1 to 2, as many as there",
 }
 
 

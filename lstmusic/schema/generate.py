@@ -199,8 +199,17 @@ class GenerateConfig:
                 f"temperature={self.temperature}: expected a number, auto, or a curve of bars and temperatures, "
                 "[[0,0.8],[8,1.2]]"
             )
+        self._check_greedy()
         self._check_infill()
         self._check_state()
+
+    def _check_greedy(self) -> None:
+        """Raise ConfigError where one is to be chosen of songs that are all the same."""
+        for key, value in (("candidates", self.candidates), ("originality.max_bars", self.originality.max_bars)):
+            if self.greedy and value is not None:
+                raise ConfigError(
+                    f"greedy=true: every song is the same, came with {key}={value:g}, expected one of them"
+                )
 
     def _check_infill(self) -> None:
         """Raise ConfigError where a piece to be rewritten comes with keys of new songs: it has its own length and form."""

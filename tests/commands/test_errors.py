@@ -72,6 +72,14 @@ WRONG = {
     "top_p": (["generate", "sampling.top_p=2"], "sampling.top_p=2.0: expected 0 < top_p <= 1"),
     "songs": (["generate", "songs=0"], "songs=0: expected at least 1"),
     "candidates": (["generate", "candidates=3"], "candidates=3: expected at least songs=4, as these are kept"),
+    "greedy candidates": (
+        ["generate", "greedy=true", "candidates=4"],
+        "greedy=true: every song is the same, came with candidates=4, expected one of them",
+    ),
+    "greedy and original": (
+        ["generate", "greedy=true", "originality.max_bars=2.5"],
+        "greedy=true: every song is the same, came with originality.max_bars=2.5, expected one of them",
+    ),
     "shared bars": (["generate", "originality.max_bars=-1"], "originality.max_bars=-1.0: expected at least 0"),
     "bars": (["generate", "length.bars=-2"], "length.bars=-2.0: expected a positive number"),
     "choice": (["train", "model=lstn"], "model=lstn: expected one of", "did you mean lstm?"),

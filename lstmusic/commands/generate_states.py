@@ -14,6 +14,7 @@ from lstmusic.events.codec import Codec
 from lstmusic.music_model import MusicModel
 from lstmusic.sampling.snapshot import Snapshot, check_new
 from lstmusic.schema import StateConfig
+from lstmusic.schema.checks import is_printable
 from lstmusic.stopping import so_far
 from lstmusic.writing import Song
 
@@ -47,7 +48,8 @@ def loaded(state: StateConfig, model: MusicModel) -> list[Snapshot]:
             snapshot.check(model.model, model.codec.grammar, model.folder.sha256)
         except ConfigError as error:
             raise ConfigError(f"state.load={file}: {error}") from error
-        snapshots.append(replace(snapshot, name=snapshot.name or Path(file).stem))
+        stem = Path(file).stem
+        snapshots.append(replace(snapshot, name=snapshot.name or (stem if is_printable(stem) else "")))
     if not state.shares:
         return snapshots
     one, other = snapshots

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from lstmusic.files import whole
 from lstmusic.models.model import Model
 from lstmusic.models.stack import State
 from lstmusic.packing import pack, unpack
+from lstmusic.schema.checks import check_printable
 
 FORMAT = "lstmusic snapshot 1"
 WANTED = "expected a file that state.save= wrote"
@@ -66,6 +68,9 @@ class Snapshot:
         origin: None: the ids were not drawn, or the state is a blend.
         checkpoint, encoding: what the model was opened by, and how it writes music; for people who read the file.
         bars: of music so far, by the encoding's own meter.
+
+    Raises:
+        ConfigError: a text is not printable, or the bars are no number.
     """
 
     ids: np.ndarray
@@ -77,6 +82,12 @@ class Snapshot:
     checkpoint: str = ""
     encoding: str = ""
     bars: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in TEXTS:
+            check_printable(name, getattr(self, name))
+        if not 0 <= self.bars < math.inf:
+            raise ConfigError(f"bars={self.bars}: expected a number from 0")
 
     def blended(self, other: Snapshot, share: float) -> Snapshot:
         """A state between two: the ids of the nearer one, so that the grammar stands where it does.

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import difflib
 import math
+import unicodedata
 from types import UnionType
 
 from lstmusic.errors import ConfigError
 
 NEAR = 0.75  # two of eight letters may differ
+UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, separators of lines
 
 
 def at_least(key: str, value: float, lowest: float) -> None:
     """Raise ConfigError where a value is too small."""
     if not lowest <= value < math.inf:
         raise ConfigError(f"{key}={value}: expected at least {lowest}")
+
+
+def is_printable(text: str) -> bool:
+    """Whether a text fits one line of a terminal and of a file, in any language."""
+    return all(unicodedata.category(letter) not in UNPRINTABLE for letter in text)
+
+
+def check_printable(key: str, text: str) -> None:
+    """Raise ConfigError where a text is not printable."""
+    if not is_printable(text):
+        raise ConfigError(f"{key}={text!r:.60}: expected text without control characters, in one line")
 
 
 def check_jobs(jobs: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lstmusic.errors import ConfigError
-from lstmusic.schema.checks import at_least, is_list_of, one_of
+from lstmusic.schema.checks import at_least, check_printable, is_list_of, one_of
 
 SEEDS = 2**32  # of songs: a larger one would make the songs of another
 HALFWAY = 0.5  # between two states, where nothing else is asked for
@@ -123,6 +123,7 @@ class StateConfig:
     def __post_init__(self) -> None:
         if self.bar is not None:
             at_least("state.bar", self.bar, 1)
+        check_printable("state.name", self.name or "")
         for key in ("bar", "name"):
             if getattr(self, key) is not None and self.save is None:
                 raise ConfigError(

@@ -100,6 +100,7 @@ REFUSED = {
     "state.save=nowhere/c.json": "state.save=nowhere/c.json: there is no folder",
     "state.bar=2": "state.bar=2: expected state.save, too",
     "state.name=dusk": "state.name=dusk: expected state.save, too",
+    'state.save=c.json state.name="a\x1bb"': r"state.name='a\x1bb': expected text without control characters",
     "state.save=c.json state.bar=0": "state.bar=0: expected at least 1",
     "state.save=c.json state.bar=9 length.bars=2": "state.bar=9: expected at most length.bars=2",
     "state.load=nowhere.json": "state.load=nowhere.json: no such file",

@@ -69,6 +69,15 @@ DAMAGES = {
     "another thing": (lambda values: [1, 2], "not 'lstmusic snapshot 1', expected a file that state.save= wrote"),
     "another format": (lambda values: values | {"format": "lstmusic snapshot 9"}, "not 'lstmusic snapshot 1'"),
     "a name that is none": (lambda values: values | {"name": 3}, "name is 3"),
+    "a name that is no text": (lambda values: values | {"name": "\ud800x"}, "name='\\ud800x': expected text without"),
+    "a name of two lines": (lambda values: values | {"name": "a\nb"}, "name='a\\nb': expected text without"),
+    "a model that colours": (
+        lambda values: values | {"checkpoint": "\x1b[31m"},
+        "checkpoint='\\x1b[31m': expected text",
+    ),
+    "endless bars": (lambda values: values | {"bars": float("inf")}, "bars=inf: expected a number from 0"),
+    "bars that are none": (lambda values: values | {"bars": float("nan")}, "bars=nan: expected a number from 0"),
+    "fewer than no bars": (lambda values: values | {"bars": -5}, "bars=-5.0: expected a number from 0"),
     "torn ids": (lambda values: values | {"ids": {"sha256": "", "ids": "%%"}}, "the snapshot's ids are damaged"),
     "no state": (lambda values: {k: v for k, v in values.items() if k != "state"}, "damaged (KeyError('state')"),
     "odd shapes": (lambda values: _with_state(values, shapes=[[1, 2], [1, 3]]), "its state is damaged"),
@@ -96,6 +105,14 @@ def test_a_damaged_file_is_refused_in_one_line(snapshot, tmp_path, case):
     assert str(raised.value).startswith(f"state.load={path}: ")
     assert words in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_name_is_text_in_any_language(snapshot, tmp_path):
+    written = replace(snapshot, name="Präludium\u00a0№ 1 — 序曲 👩\u200d🎤").write(tmp_path / "a.json")
+    assert Snapshot.read(written).name == "Präludium\u00a0№ 1 — 序曲 👩\u200d🎤"
+    for odd in ("\ud800", "a\tb", "\x9b31m", "a\u2028b"):
+        with pytest.raises(ConfigError, match="expected text without control characters"):
+            replace(snapshot, name=odd)
 
 
 def test_numbers_that_are_none_are_refused(snapshot):

@@ -1,4 +1,4 @@
-"""Many songs of one model at a time, on all cores: for the tables that measure what songs are like."""
+"""Many songs of one model at a time, on all cores: for `evaluate`, and the tables that measure what songs are like."""
 
 from __future__ import annotations
 

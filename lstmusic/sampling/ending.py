@@ -25,6 +25,11 @@ def is_over(bars: float, seconds: float) -> bool:
     return bool(bars >= HORIZON_BARS - 1e-9 and seconds >= HORIZON_SECONDS - 1e-9)
 
 
+def weights(forced_nats: np.ndarray) -> np.ndarray:
+    """What ways weigh beside the best of them, float64 [P]; `forced_nats`: of each, minus the log of its weight."""
+    return np.exp(forced_nats.min() - forced_nats)
+
+
 def choose(forced_nats: np.ndarray, uniform: float) -> int:
     """One of the ways to the end.
 
@@ -32,6 +37,5 @@ def choose(forced_nats: np.ndarray, uniform: float) -> int:
         forced_nats: float64 [P], for each way the sum over its ids of -log of the probability of all ids that were left.
         uniform: a number in [0, 1).
     """
-    weights = np.exp(forced_nats.min() - forced_nats)
-    cumulative = weights.cumsum()
-    return int(min(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"), len(weights) - 1))
+    cumulative = weights(forced_nats).cumsum()
+    return int(min(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"), len(cumulative) - 1))

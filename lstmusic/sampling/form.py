@@ -150,6 +150,6 @@ class Form:
             if song.hear(group, after, struck):
                 song.begin_bar(self.least)
 
-    def choose(self, rows: np.ndarray) -> None:
+    def take(self, rows: np.ndarray) -> None:
         """Song r goes on as song rows[r] stood."""
         self._songs = [self._songs[row].copy() for row in rows]

@@ -1,12 +1,13 @@
 """Rewrite the middle of a piece: of many ways to fill a gap one after which the model would have written what is given.
 
 A causal model writes a gap without knowing what comes after it. So it is written many times over, side by side: each way is
-a particle that draws every id by the model among those after which what is given can still come out. What the model finds
-likely of these ids, and of those that are given outright, weighs a particle; where few carry all the weight they are drawn
-anew in proportion to it. That is a particle filter whose steps are the model's own given what may come (the locally optimal
-proposal), weighed by their mass, with systematic resampling where the effective sample size falls under half (Doucet and
-Johansen, "A tutorial on particle filtering and smoothing", 2009, sections 3.3 to 3.5). Past the gap the particles read on,
-to be weighed by how well what follows fits them, and then one is drawn. The rest of the piece is given.
+a particle that draws every id by the model among those after which what is given can still come out; one of them may stand
+for ids that would pass by what is given (`beyond`). A particle is weighed by the probability that the model gives its ids,
+the given ones among them, over that by which they were drawn at temperature 1; where few carry all the weight they are
+drawn anew in proportion to it. That is a particle filter with systematic resampling where the effective sample size falls
+under half (Doucet and Johansen, "A tutorial on particle filtering and smoothing", 2009, sections 3.3 to 3.5); where nothing
+stands for other ids its steps are the locally optimal proposal. Past the gap the particles read on, to be weighed by how
+well what follows fits them, and then one is drawn. The rest of the piece is given.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Infilled(Sampled):
     Its `nats` begin after what is given before the gap, given ids among them; NaN for those that the model did not read.
 
     Attributes:
-        forced_nats: -log of the probability that the model left, along the way, to what is given.
+        forced_nats: -log of the importance weight: of the probability of each id over that by which it was drawn, all
+            along the way. Where no id stands for others that is what the model left to what is given.
         effective: the effective sample size at the end, 1 to the number of particles: how much of a choice there was.
     """
 
@@ -175,7 +177,7 @@ class _Particles:
         """Particles in proportion to their weights, by one uniform number for all of them."""
         drawn = systematic(_weights(self.since_draw), self.chooser.random())
         rows = np.r_[drawn, np.arange(self.count, self.songs.rows)]
-        self.songs.choose(rows)
+        self.songs.take(rows)
         self.nats_at_draw = self.songs.forced_nats[: self.count].copy()
         self.draws.append((len(self.written), rows))
 
@@ -193,7 +195,7 @@ class _Particles:
 
 def _weights(nats: np.ndarray) -> np.ndarray:
     """What particles weigh, float64 [P], their sum is 1; given the forced nats of each."""
-    weights = np.exp(nats.min() - nats)
+    weights = ending.weights(nats)
     return weights / weights.sum()
 
 

@@ -71,7 +71,7 @@ class LoopWatch:
         times = np.minimum(1 + beyond // HEAT_GROUPS, MOST_TIMES)
         return np.where(beyond < 0, 1.0, np.minimum(HEAT ** np.maximum(times, 0), MOST_HEAT))
 
-    def choose(self, rows: np.ndarray) -> None:
+    def take(self, rows: np.ndarray) -> None:
         """Song r goes on as song rows[r] stood."""
         self._past, self._runs, self._factor = self._past[rows], self._runs[rows], self._factor[rows]
 

@@ -89,6 +89,10 @@ class Songs:
         where: the grammar's state [B].
         previous: int64 [B, G], the group that the stack reads next.
         state: what the stepper carries into it, for all of its rows.
+
+    Attributes:
+        forced_nats: minus the log of each song's importance weight so far, float64 [B]. Without `Beyond` that is -log of
+            the probability of all ids that the mask of a given piece left.
     """
 
     def __init__(
@@ -127,7 +131,7 @@ class Songs:
         twin.watch, twin.form = copy.deepcopy(self.watch), copy.deepcopy(self.form)
         for listener in (twin.watch, twin.form):
             if listener is not None:
-                listener.choose(rows)
+                listener.take(rows)
         return twin
 
     def _carried(self, rows: np.ndarray, state: State) -> State:
@@ -135,7 +139,7 @@ class Songs:
         halves = np.concatenate([rows + first for first in range(0, self.stepper.rows, self.rows)])
         return tuple(part[:, torch.from_numpy(halves)] for part in state)
 
-    def choose(self, rows: np.ndarray) -> None:
+    def take(self, rows: np.ndarray) -> None:
         """Row r goes on from where row rows[r] stands, by its own generator; what was written stays where it is."""
         self.stepper.load(self._carried(rows, self.stepper.state()))
         self.where, self.previous = self.where[rows], self.previous[torch.from_numpy(rows)]
@@ -144,7 +148,7 @@ class Songs:
             values[:] = values[rows]
         for listener in (self.watch, self.form):
             if listener is not None:
-                listener.choose(rows)
+                listener.take(rows)
 
     def resume(self) -> None:
         """Let the stepper stand where these songs do."""

@@ -151,7 +151,7 @@ def test_songs_fork():
     for k in range(8):
         form.hear(np.array([[k], [11 - k]]), np.full(2, (k + 1) / 4))
     twin = copy.deepcopy(form)
-    twin.choose(np.array([1, 1]))
+    twin.take(np.array([1, 1]))
     assert [lent(twin, row=row) for row in (0, 1)] == [(11, BONUS_NATS)] * 2
     twin.hear(np.array([[3], [11]]), np.full(2, 2.25))
     twin.hear(np.array([[3], [11]]), np.array([2.5, 2.3]))
@@ -163,7 +163,7 @@ def test_songs_that_forked_within_a_bar_have_bars_of_their_own():
     form = Form(2, 1.0, VOCABULARY)
     for k, (one, other) in enumerate([(0, 0), (1, 1), (2, 2), (3, 3), (0, 9), (1, 7), (2, 5), (3, 6)]):
         if k == 5:
-            form.choose(np.array([0, 0]))
+            form.take(np.array([0, 0]))
         form.hear(np.array([[one], [other]]), np.full(2, (k + 1) / 4))
     assert [song.repeated for song in form._songs] == [1, 0]
 

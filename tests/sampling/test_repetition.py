@@ -107,7 +107,7 @@ def test_songs_fork():
     watch = LoopWatch(2)
     for k in range(40):
         watch.hear(np.array([[k], [7]]))
-    watch.choose(np.array([1, 0, 1]))
+    watch.take(np.array([1, 0, 1]))
     assert (watch.factor() > 1).tolist() == [True, False, True]
     watch.hear(np.array([[7], [7], [8]]))
     assert (watch.factor() > 1).tolist() == [True, False, False]

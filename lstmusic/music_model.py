@@ -83,7 +83,6 @@ class MusicModel:
         start: Snapshot | None = None,
         weights: str = "float32",
         max_shared_bars: float | None = None,
-        candidates: int | None = None,
     ) -> list[Song]:
         """Write songs. Song i of a seed does not depend on how many are asked for.
 
@@ -102,7 +101,6 @@ class MusicModel:
             start: where every song goes on from, instead of from a primer; lengths are of what comes after. See `snapshot`.
             weights: how they are held while writing: `float32`, or faster and rounded `float16` or `int8`.
             max_shared_bars: a song that has more bars in common with a training piece is written again.
-            candidates: write so many songs, and keep those that `choose` does.
 
         Raises:
             ConfigError: a setting is out of its range, or the model or its encoding has not what it needs.
@@ -111,42 +109,53 @@ class MusicModel:
         """
         if songs < 1:
             raise ConfigError(f"songs={songs}: expected 1 or more")
-        if candidates is not None and candidates < songs:
-            raise ConfigError(f"candidates={candidates}: expected at least songs={songs}, as these are kept")
-        of_kind("primer", primer, Score | None, "a Score, as Score.read gives it")
-        of_kind("infill", infill, Infill | None, "an Infill, which is of a Score")
-        of_kind("start", start, Snapshot | None, "a Snapshot, as Snapshot.read gives it")
-        self.check_selection(candidates, max_shared_bars)
+        self.check_selection(None, max_shared_bars)
         automatic = isinstance(temperature, str) and temperature == "auto"
         sampling = SamplingSettings(
             1.0 if automatic else curve_of(temperature),
             *(top_k, top_p, min_p, greedy),
             *(pitch_temperature, time_temperature, velocity_temperature),
         )
-        losses: Counter = Counter()
-        plan = Plan(
+        asked = Plan(
             seed=seed,
             sampling=sampling,
             length=Length(length_bars, length_seconds, cadence),
             control=controls or Controls(),
             repetition=repetition or Repetition(),
             weights=weights,
-            primer=None if primer is None else self.codec.encode(primer, losses)[: -self.codec.group_size],
             primer_in_output=primer_in_output,
-            infill=None if infill is None else infill.task(self.codec, losses),
             start=start,
         )
-        if infill is not None and (plan.length.given or primer is not None or plan.repetition.least):
-            raise ConfigError("infill: came with a length, a primer or repetition.least, expected the piece alone")
-        self._check_start(plan, "start")
+        plan, losses = self._plan(asked, primer, infill)
         if automatic:
             plan = replace(plan, sampling=replace(sampling, temperature=self.calibrated_temperature(sampling)))
         judge = selection.judge(self.index, self.reference, max_shared_bars)
         attempts = ATTEMPTS if max_shared_bars is None else selection.ATTEMPTS
-        written = self.writer.accepted(plan, candidates or songs, judge, attempts)
+        written = self.writer.accepted(plan, songs, judge, attempts)
         for song in written:
             song.report["primer_changes"] = dict(+losses)
-        return self.choose(written, songs).kept if candidates is not None else written
+        return written
+
+    def _plan(self, asked: Plan, primer: Score | None, infill: Infill | None) -> tuple[Plan, Counter]:
+        """A plan with the ids of a primer or of a piece that is rewritten, and what the encoding loses of it.
+
+        Raises:
+            ConfigError: they do not go together with what else is asked for, or the encoding cannot rewrite the piece.
+            ReadError: the primer has no notes that the encoding can carry.
+        """
+        of_kind("primer", primer, Score | None, "a Score, as Score.read gives it")
+        of_kind("infill", infill, Infill | None, "an Infill, which is of a Score")
+        of_kind("start", asked.start, Snapshot | None, "a Snapshot, as Snapshot.read gives it")
+        if infill is not None and (asked.length.given or primer is not None or asked.repetition.least):
+            raise ConfigError("infill: came with a length, a primer or repetition.least, expected the piece alone")
+        losses: Counter = Counter()
+        plan = replace(
+            asked,
+            primer=None if primer is None else self.codec.encode(primer, losses)[: -self.codec.group_size],
+            infill=None if infill is None else infill.task(self.codec, losses),
+        )
+        self._check_start(plan, "start")
+        return plan, losses
 
     def choose(self, songs: list[Song], keep: int) -> Choice:
         """The songs that together are most like held-out music and like nothing else too much; see `evaluation.choosing`.

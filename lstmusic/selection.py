@@ -96,7 +96,7 @@ def check(
 
     Args:
         name: of the model.
-        candidates, max_shared_bars: see `MusicModel.generate`.
+        candidates: how many songs some are to be chosen from. max_shared_bars: see `MusicModel.generate`.
 
     Raises:
         ConfigError: the folder does not, or too few pieces are held out, or the bars are below 0.
@@ -104,24 +104,22 @@ def check(
     if max_shared_bars is not None:
         of_kind("originality.max_bars", max_shared_bars, int | float, "a number of bars")
         at_least("originality.max_bars", max_shared_bars, 0)
-    for key, value, files in (
-        ("originality.max_bars", max_shared_bars, [index]),
-        ("candidates", candidates, [index, reference]),
-    ):
-        if value is not None and None in files:
+    for key, value in (("originality.max_bars", max_shared_bars), ("candidates", candidates)):
+        if value is not None and index is None:
             raise ConfigError(
                 f"{key}={value:g}: the folder of {name or 'the model'} does not tell of its training and held-out pieces; "
                 f"lstmusic evaluate checkpoint={name or 'DIR'} adds that"
             )
-    if candidates is not None and reference is not None:
+    if candidates is not None:
         check_held_out(reference, candidates)
 
 
-def check_held_out(reference: Reference, candidates: int) -> None:
-    """Raise ConfigError where too few pieces are held out to choose songs by."""
-    if len(reference.pieces) < MIN_HELD_OUT:
+def check_held_out(reference: Reference | None, candidates: int) -> None:
+    """Raise ConfigError where too few pieces are held out to choose songs by; a model with none has no reference."""
+    held_out = 0 if reference is None else len(reference.pieces)
+    if held_out < MIN_HELD_OUT:
         raise ConfigError(
-            f"candidates={candidates}: the model has {len(reference.pieces)} held-out pieces to choose by, "
+            f"candidates={candidates}: the model has {held_out} held-out pieces to choose by, "
             f"expected at least {MIN_HELD_OUT}"
         )
 

@@ -33,8 +33,9 @@ class Song:
         ids: int64 [N], BOS group and primer included.
         legal: whether the grammar allows every id.
         report: seed, number, attempt and temperature; ids, new_ids (those drawn; of a piece that is rewritten in part those
-            in the gap that were not given), notes, new_notes, seconds, bars, nats_per_token (of new ids), illegal; loops, the share of groups inside one; overruled, overlong, stuck, closed_at_limit:
-            what did not come out as it was asked for; primer_changes, what a primer lost; see also `selection`.
+            in the gap that were not given), notes, new_notes, seconds, bars, nats_per_token (of new ids), illegal; loops,
+            the share of groups inside one; overruled, overlong, stuck, closed_at_limit: what did not come out as it was
+            asked for; primer_changes, what a primer lost; start, what it goes on from; see also `selection`.
         surprise: nats of each note and bar of the score, under the model at temperature 1.
         nats: of each id that was drawn, float64 [new_ids], the last ones of `ids`. Of a piece that is rewritten in part: of
             all ids from before the gap on, given ones among them; NaN where the model did not read on.
@@ -178,7 +179,7 @@ class Writer:
     ) -> dict[str, Any]:
         """What is to be told of a song; `new`: which of its last ids are, bool [nats]; None: all."""
         new = np.ones(len(sampled.nats), bool) if new is None else new
-        last_ids = sampled.ids[-len(sampled.nats) :]
+        last_ids = sampled.ids[len(sampled.ids) - len(sampled.nats) :]
         nats = sampled.nats[new & self.codec.scored(last_ids)]
         groups = last_ids.reshape(-1, self.codec.group_size)[new.reshape(-1, self.codec.group_size).any(axis=1)]
         return {

@@ -175,6 +175,13 @@ def test_too_few_held_out_pieces(reference):
         selection.check_held_out(reference.only([0]), 16)
 
 
+def test_a_model_without_held_out_pieces(index):
+    """Evaluating it adds none, so that is no advice."""
+    with pytest.raises(ConfigError, match=r"^candidates=16: the model has 0 held-out pieces to choose by, expected"):
+        selection.check("here", index, None, 16, None)
+    selection.check("here", index, None, None, 2.0)
+
+
 @pytest.mark.parametrize(
     ("place", "words"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd")]
 )

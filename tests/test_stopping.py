@@ -68,6 +68,8 @@ def test_the_song_of_the_same_seed_and_number_goes_on_as_it_did(steered_model):
     again = steered_model.generate(3, length_bars=5 - start.bars, start=start, **how)
     assert again[1].ids.tolist() == songs[1].ids.tolist()
     assert again[1].nats.tolist() == songs[1].nats[-len(again[1].nats) :].tolist()
+    assert again[1].report["start"] == {"name": "so far", "bars": round(start.bars, 3)}
+    assert "start" not in songs[1].report
     for other in (again[0], again[2], *steered_model.generate(2, **how | {"seed": 6}, length_bars=3, start=start)):
         assert other.ids[: len(start.ids)].tolist() == start.ids.tolist()
         assert other.ids.tolist() != songs[1].ids.tolist()

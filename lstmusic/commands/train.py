@@ -157,6 +157,19 @@ def _finish(
         )
     draw_curves(folder)
     best = checkpoint.load(folder / "model")
+    results = _results(best, corpus, fitted)
+    saver.save(best.model, results, reference.extras(best.model, corpus))
+    console.print(results["verdict"])
+    console.print(f"model: {folder / 'model'}", markup=False, soft_wrap=True)
+    report = output.write_report(folder, "train", request, _facts(corpus, results, fitted, wall_s))
+    if fitted.interrupted:
+        console.print(f"interrupted; go on with: lstmusic train resume={folder}", markup=False, soft_wrap=True)
+        raise KeyboardInterrupt
+    return report
+
+
+def _results(best: ModelFolder, corpus: Corpus, fitted: Fitted) -> dict[str, Any]:
+    """What was measured of the best model: its nats, those of baselines beside them, and what that says of it."""
     split = "valid" if corpus.indices("valid") else "train"
     results: dict[str, Any] = {
         "device": fitted.device,
@@ -172,28 +185,21 @@ def _finish(
     if corpus.indices("test"):
         test = corpus.lanes("test", num_lanes=LANES, window_steps=WINDOW_STEPS)
         results["test_nll_per_token"] = split_nats(best.model, test).per_token
-    saver.save(best.model, results, reference.extras(best.model, corpus))
-    console.print(results["verdict"])
-    console.print(f"model: {folder / 'model'}", markup=False, soft_wrap=True)
-    report = output.write_report(
-        folder,
-        "train",
-        request,
-        {
-            "corpus": {
-                "splits": corpus.counts(),
-                "losses": corpus.manifest["losses"],
-                "skipped": corpus.manifest["skipped"],
-            },
-            "results": results,
-            "steps": int(fitted.row["step"]),
-            "skipped_steps": int(fitted.row["skipped_steps"]),
-            "tokens_per_second": fitted.row["tokens_per_second"],
-            "interrupted": fitted.interrupted,
-            "wall_s": round(wall_s, 1),
+    return results
+
+
+def _facts(corpus: Corpus, results: dict[str, Any], fitted: Fitted, wall_s: float) -> dict[str, Any]:
+    """What the report tells of a training."""
+    return {
+        "corpus": {
+            "splits": corpus.counts(),
+            "losses": corpus.manifest["losses"],
+            "skipped": corpus.manifest["skipped"],
         },
-    )
-    if fitted.interrupted:
-        console.print(f"interrupted; go on with: lstmusic train resume={folder}", markup=False, soft_wrap=True)
-        raise KeyboardInterrupt
-    return report
+        "results": results,
+        "steps": int(fitted.row["step"]),
+        "skipped_steps": int(fitted.row["skipped_steps"]),
+        "tokens_per_second": fitted.row["tokens_per_second"],
+        "interrupted": fitted.interrupted,
+        "wall_s": round(wall_s, 1),
+    }

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lstmusic.commands.evaluate_songs import OTHERS, SETS
+from lstmusic.evaluation.comparison import MIN_HELD_OUT
 
 NOTHING = "-"
 
@@ -55,6 +56,9 @@ def show_songs(found: dict[str, Any], console: Console) -> None:
         "OA: overlapping area of the distances within held-out pieces and to them, 1 is best; KL: divergence, 0 is best",
         highlight=False,
     )
+    if any(0 < row["held_out"]["pieces"] < MIN_HELD_OUT for row in found["statistics"]):
+        words = f"{NOTHING}: fewer than {MIN_HELD_OUT} held-out pieces that a statistic applies to"
+        console.print(words, highlight=False)
     _show_whole(found, console)
 
 

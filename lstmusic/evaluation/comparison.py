@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+MIN_HELD_OUT = 5  # fewer have under ten distances: their density is no distribution
 GRID = 2048
 TAIL_BANDWIDTHS = 4.0  # what a Gaussian has beyond is under 1e-4
 FLOOR = 1e-10  # the least share of a cell of the grid: a KL divergence is at most 23 nats
@@ -25,12 +26,13 @@ Z_95 = 1.959963984540054
 
 
 class Comparison(NamedTuple):
-    """One statistic of held-out pieces and of others; not a number where there are fewer than two held-out or no others.
+    """One statistic of held-out pieces and of others; not a number where there are too few of either.
 
     Attributes:
         held_out_pieces, pieces: how many the statistic applies to.
         held_out_mean, held_out_sd, mean, sd: of the values (sd with N - 1).
-        overlap: the area that the density of distances within held-out pieces and that between the sets share: 1 is best.
+        overlap: the area that the density of distances within held-out pieces and that between the sets share: 1 is best;
+            it takes five held-out pieces, and so does `kl`.
         kl: the sum of p log(p / q), in nats, with p of the distances within and q of those between the sets: 0 is best.
     """
 
@@ -67,7 +69,7 @@ def compared(held_out: np.ndarray, others: np.ndarray) -> Comparison:
     """
     held_out, others = (values[np.isfinite(values)] for values in (held_out, others))
     overlap = kl = float("nan")
-    if len(held_out) > 1 and len(others):
+    if len(held_out) >= MIN_HELD_OUT and len(others):
         intra = np.abs(held_out[:, None] - held_out)[np.triu_indices(len(held_out), 1)]
         inter = np.abs(held_out[:, None] - others).ravel()
         rounding = ALIKE * max(np.abs(held_out).max(), np.abs(others).max())

@@ -15,7 +15,7 @@ from lstmusic.cli import main
 from lstmusic.commands import evaluate_songs, evaluate_views
 from lstmusic.commands.corpora import corpus_of, own_data
 from lstmusic.evaluation import reference
-from lstmusic.evaluation.comparison import two_sample
+from lstmusic.evaluation.comparison import MIN_HELD_OUT, two_sample
 from lstmusic.evaluation.markov import MarkovModel
 from lstmusic.evaluation.originality import Index
 from lstmusic.evaluation.reference import INDEX_FILE
@@ -64,7 +64,15 @@ def test_what_songs_are_compared_with(evaluated, report_of, corpus):
     density = next(row for row in found["statistics"] if row["name"] == "notes_per_bar")
     assert density["held_out"] == {"pieces": held_out, "mean": 16.0, "sd": 0.0}  # four quarters in four voices
     assert density["real"]["mean"] == 16.0
-    assert density["real"]["overlap"] == 1.0
+    assert held_out < MIN_HELD_OUT and density["real"]["overlap"] is None
+
+
+def test_overlaps_with_few_held_out_pieces_are_not_shown(evaluated, report_of, capsys):
+    found = report_of(evaluated)["songs"]
+    evaluate_views.show_songs(found, Console(width=100))
+    out = capsys.readouterr().out
+    assert "16.0   -   -" in out
+    assert "-: fewer than 5 held-out pieces that a statistic applies to" in out
 
 
 def test_many_held_out_pieces_are_thinned_as_in_the_reference(model, corpus, monkeypatch):

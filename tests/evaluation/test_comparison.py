@@ -30,10 +30,10 @@ def test_means_and_spreads():
 @pytest.mark.parametrize(
     ("held_out", "others", "overlap", "kl"),
     [
-        pytest.param((3, 3, 3), (3, 3), 1, 0, id="all the same"),
-        pytest.param((3, 3, 3), (5, 5), 0, MOST_NATS, id="two other values"),
-        pytest.param((3, 3), (3, 5), 1 / 2, math.log(2), id="half of the distances are 0"),
-        pytest.param((0.1, 0.1, 0.1), (0.3 - 0.2, 0.1), 1, 0, id="but for rounding"),
+        pytest.param((3,) * 5, (3, 3), 1, 0, id="all the same"),
+        pytest.param((3,) * 5, (5, 5), 0, MOST_NATS, id="two other values"),
+        pytest.param((3,) * 5, (3, 5), 1 / 2, math.log(2), id="half of the distances are 0"),
+        pytest.param((0.1,) * 5, (0.3 - 0.2, 0.1), 1, 0, id="but for rounding"),
     ],
 )
 def test_distances_without_a_density(held_out, others, overlap, kl):
@@ -43,10 +43,18 @@ def test_distances_without_a_density(held_out, others, overlap, kl):
 
 
 def test_one_set_of_distances_without_a_density():
-    # within: 0, 0, 0. Between: 0 three times and 2 three times
-    assert compared(values_of(1, 1, 1), values_of(1, 3)).overlap == 1 / 2
-    # within: 0, 1, 1. Between, all held-out against 0.5: 0.5 three times
-    assert compared(values_of(0, 0, 1), values_of(0.5)).overlap == 0
+    # within: 0 ten times. Between: 0 five times and 2 five times
+    assert compared(values_of(1, 1, 1, 1, 1), values_of(1, 3)).overlap == 1 / 2
+    # within: 0 six times, 1 four times. Between, all held-out against 0.5: 0.5 five times
+    assert compared(values_of(0, 0, 0, 0, 1), values_of(0.5)).overlap == 0
+
+
+def test_few_held_out_pieces_have_no_distribution_of_distances():
+    others = np.arange(20.0)
+    few = compared(values_of(1, 2, 4, 8, math.nan), others)
+    assert (few.held_out_pieces, few.held_out_mean) == (4, 3.75)
+    assert math.isnan(few.overlap) and math.isnan(few.kl)
+    assert 0 < compared(values_of(1, 2, 4, 8, 16), others).overlap < 1
 
 
 def test_densities_as_scipy_smooths_them():
@@ -89,7 +97,7 @@ def test_units_do_not_matter(scale, shift):
 )
 def test_any_values_give_an_answer(held_out, others):
     found = compared(values_of(*held_out), values_of(*others))
-    if found.held_out_pieces < 2 or not found.pieces:
+    if found.held_out_pieces < 5 or not found.pieces:
         assert math.isnan(found.overlap) and math.isnan(found.kl)
     else:
         assert -1e-9 <= found.overlap <= 1 + 1e-9

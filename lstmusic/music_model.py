@@ -133,7 +133,7 @@ class MusicModel:
         attempts = ATTEMPTS if max_shared_bars is None else selection.ATTEMPTS
         written = self.writer.accepted(plan, songs, judge, attempts)
         for song in written:
-            song.report["primer_changes"] = dict(+losses)
+            song.report["primer_changes" if infill is None else "told_without"] = dict(+losses)
         return written
 
     def _plan(self, asked: Plan, primer: Score | None, infill: Infill | None) -> tuple[Plan, Counter]:

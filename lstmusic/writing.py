@@ -35,7 +35,8 @@ class Song:
         report: seed, number, attempt and temperature; ids, new_ids (those drawn; of a piece that is rewritten in part those
             in the gap that were not given), notes, new_notes, seconds, bars, nats_per_token (of new ids), illegal; loops,
             the share of groups inside one; overruled, overlong, stuck, closed_at_limit: what did not come out as it was
-            asked for; primer_changes, what a primer lost; start, what it goes on from; see also `selection`.
+            asked for; primer_changes, what a primer lost;
+            told_without, what the model was not told of a piece; start, what it goes on from; see also `selection`.
         surprise: nats of each note and bar of the score, under the model at temperature 1.
         nats: of each id that was drawn, float64 [new_ids], the last ones of `ids`. Of a piece that is rewritten in part: of
             all ids from before the gap on, given ones among them; NaN where the model did not read on.

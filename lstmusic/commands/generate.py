@@ -158,7 +158,9 @@ def _show(console: Console, folder: Path, rows: list[dict[str, Any]], config: Ge
         lines.append(f"{closed} songs had not ended by themselves and were closed at the limit; see length.bars=")
     voices = rows[0].get("infill", {}).get("voices", {}).items()
     lines += [f"infill: the track {track} stays as {voice}" for voice, track in voices]
-    lines += [f"primer: {count} {reason}" for reason, count in rows[0]["primer_changes"].items()]
+    lines += [f"primer: {count} {reason}" for reason, count in rows[0].get("primer_changes", {}).items()]
+    told = [f"{count} {reason}" for reason, count in rows[0].get("told_without", {}).items()]
+    lines += [f"infill: the model was told of the piece with {', '.join(told)}"] if told else []
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

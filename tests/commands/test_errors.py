@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from lstmusic import music_model
+from lstmusic import music_model, writing
 from lstmusic.sampling.sampler import Sampled
 
 WRONG = {
@@ -236,6 +236,6 @@ def test_songs_without_notes_are_no_success(refused, chorale_run, tmp_path, monk
         return [Sampled(ids, np.zeros(len(rests))) for _ in generators]
 
     start = music_model.load(chorale_run).generate(1, length_bars=1)[0].ids[:8]  # the BOS group and the header
-    monkeypatch.setattr(music_model, "sample", silence)
+    monkeypatch.setattr(writing, "sample", silence)
     line = refused("generate", f"checkpoint={chorale_run}", "songs=2", f"hydra.run.dir={tmp_path}/o", code=1)
     assert "2 of 2 songs came out without new notes" in line

@@ -1,10 +1,13 @@
 """`lstmusic generate infill.piece=…`: a file of which some is written anew."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lstmusic.cli import main
-from lstmusic.score import Score
+from lstmusic.score import Score, Track, midi
+from lstmusic.score.score import sorted_notes
 from lstmusic.score.splice import inside
 
 BARE = ("render.wav=false", "render.png=false")
@@ -44,6 +47,21 @@ def test_one_bar_of_a_file(rewrite, music, capsys):
     assert f"asked: infill.piece={music}/piece-0.mid infill.bars=[2, 2] infill.particles=3" in out.splitlines()
     assert f"{report['songs'][0]['new_notes']} notes written for 16" in out
     assert "that of the piece" in (folder / "index.html").read_text()
+
+
+def test_what_the_model_is_not_told_of_is_no_loss(rewrite, phrase, tmp_path, capsys):
+    """Drums stay: the chorale encoding does not tell the model of them."""
+    piece = phrase(4)
+    drums = piece.notes[::16].copy()
+    drums["track"] = len(piece.tracks)
+    tracks = (*piece.tracks, Track(0, True, "kit"))
+    notes = sorted_notes(np.concatenate([piece.notes, drums]))
+    midi.write(replace(piece, notes=notes, tracks=tracks), tmp_path / "a.mid")
+    _, report = rewrite("infill.bars=[2,2]", "songs=1", f"infill.piece={tmp_path}/a.mid")
+    out = capsys.readouterr().out
+    assert f"infill: the model was told of the piece with {len(drums)} drum notes left out" in out.splitlines()
+    assert "primer" not in out
+    assert report["songs"][0]["told_without"] == {"drum notes left out": len(drums)}
 
 
 def test_a_soprano_is_harmonised_and_made_again(rewrite, music, tmp_path, report_of, capsys):

@@ -118,6 +118,20 @@ def test_a_melody_is_harmonised(steered_model, score_of):
     assert song.report["nats_per_token"] == pytest.approx(lower.mean())
 
 
+def test_a_harmonised_melody_is_made_again(steered_model, score_of, tmp_path):
+    """Its new voices have tracks of their own, of the instrument and as loud as the melody."""
+    notes = [(480 * k, 480, 67 + k % 5, 31 + k % 3, 0) for k in range(16)]
+    melody = score_of(notes, tracks=(Track(73, False, "lead"),))
+    (song,) = steered_model.generate(1, infill=Infill(melody, keep="Soprano"))
+    assert set(song.score.notes["velocity"][song.new].tolist()) == {32}
+    midi.write(song.score, tmp_path / "song.mid")
+    read, facts = Score.read(tmp_path / "song.mid"), provenance.facts_of(tmp_path / "song.mid")
+    again = reproduction.reproduce(facts, steered_model, read)
+    assert again.report["infill"]["voices"] == {"Soprano": "lead"}
+    midi.write(again.score, tmp_path / "again.mid")
+    assert (tmp_path / "again.mid").read_bytes() == (tmp_path / "song.mid").read_bytes()
+
+
 def test_what_comes_out_as_it_was_is_new(steered_model, phrase, monkeypatch):
     """Notes are new that are written, not those that differ: a gap filled with the training piece shares its bars."""
     piece = phrase(4)

@@ -69,7 +69,8 @@ def spliced(alignment: Alignment, new: Score, gap: Gap, keep: Collection[str] = 
     notes["duration_tick"] = np.maximum(np.minimum(end, gap.piece[1]) - onset, 1)
     notes["track"] = track_of[notes["track"]]
     if not velocities:
-        notes["velocity"] = _velocities(notes, stays)
+        drums = np.array([track.drum for track in tracks], bool)
+        notes["velocity"] = _velocities(notes, stays[~drums[stays["track"]]])
     fitted, trimmed = _fitted(notes, stays)
     score = replace(piece, notes=sorted_notes(np.concatenate([stays, fitted])), tracks=tracks)
     return Spliced(score, ~np.isin(score.notes, stays), len(fitted), int(gone.sum()), trimmed, voices)
@@ -134,7 +135,7 @@ def _alike(one: Track, other: Track) -> bool:
 
 
 def _velocities(notes: np.ndarray, stays: np.ndarray) -> np.ndarray:
-    """The median velocity of what stays in each note's track, else in all, int64 [notes]; their own where nothing does."""
+    """Median velocity of the notes that stay in each note's track, else of all, int64 [notes]; its own where none do."""
     velocities = notes["velocity"].astype(np.int64)
     for track in np.unique(notes["track"]):
         own = stays["velocity"][stays["track"] == track]

@@ -138,6 +138,17 @@ def test_new_notes_are_as_loud_as_what_stays(score_of):
     assert set(only.notes["velocity"].tolist()) == {80}  # nothing stays
 
 
+def test_drums_do_not_tell_how_loud_a_new_voice_is(score_of):
+    tracks = (Track(0, False, "melody"), Track(0, True, "kit"))
+    piece = score_of([(0, 480, 72, 40, 0), *((480 * k, 60, 38, 110, 1) for k in range(4))], tracks=tracks)
+    music = replace(piece, notes=piece.notes[piece.notes["track"] == 0], tracks=(tracks[0], Track(19, False, "Bass")))
+    bass = table(NOTE_DTYPE, [0], 480, 48, 80, 1)
+    new = replace(music, notes=sorted_notes(np.concatenate([music.notes, bass])))
+    gap = Gap((0, BAR), (0, BAR))
+    result = spliced(Alignment(piece, music, in_seconds=False), new, gap, keep=("melody",), velocities=False)
+    assert result.score.notes["velocity"][result.new].tolist() == [40]
+
+
 def test_a_slower_piece_in_seconds(score_of):
     piece = score_of([(480 * k, 480, 60 + k, 80, 0) for k in range(8)], qpm=60)
     music = Score(

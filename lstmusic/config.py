@@ -119,7 +119,8 @@ def checked(command: str, plain: Any, folder: Path, overrides: list[str]) -> Req
             raise _of_a_section(command, plain) from error
         value = OmegaConf.select(OmegaConf.create(plain), error.full_key or "")
         expected = re.search(r"converted to (\w+)", str(error))
-        wanted = f"expected {expected.group(1).lower()}" if expected else str(error).splitlines()[0]
+        kind = expected.group(1).lower() if expected else ""  # YAML's .inf comes as text, and is none of our numbers
+        wanted = f"expected {'a finite number' if kind == 'float' else kind}" if kind else str(error).splitlines()[0]
         if "not a ListConfig" in str(error):
             wanted = f"expected a list: {error.full_key}=[A,B]"
         if "'ListConfig' to string" in str(error):

@@ -76,5 +76,6 @@ def saved(state: StateConfig, model: MusicModel, song: Song, console: Console) -
         path = snapshot.write(state.save)
     except ConfigError as error:  # the songs are there: their report is to be, too
         return {"refused": str(error)}
-    console.print(f"{path}  song 1 after {snapshot.bars:g} bars", markup=False, highlight=False, soft_wrap=True)
+    bars = snapshot.bars if state.bar is None else state.bar  # which does not count an upbeat
+    console.print(f"{path}  song 1 after {bars:g} bars", markup=False, highlight=False, soft_wrap=True)
     return {"saved": str(path), "name": snapshot.name, "bars": round(snapshot.bars, 3), "ids": len(snapshot.ids)}

@@ -14,8 +14,10 @@ UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characte
 
 
 def at_least(key: str, value: float, lowest: float) -> None:
-    """Raise ConfigError where a value is too small."""
-    if not lowest <= value < math.inf:
+    """Raise ConfigError where a value is too small, or not finite."""
+    if not abs(value) < math.inf:  # whole numbers may be of any size
+        raise ConfigError(f"{key}={value}: expected a finite number, at least {lowest}")
+    if value < lowest:
         raise ConfigError(f"{key}={value}: expected at least {lowest}")
 
 

@@ -63,7 +63,10 @@ WRONG = {
         ["generate", "control.pitch_classes=1,2"],
         "control.pitch_classes=1,2: expected a list",
     ),
-    "pitch class in words": (["generate", "control.pitch_classes=[C]"], "control.pitch_classes[0]=C: expected float"),
+    "pitch class in words": (
+        ["generate", "control.pitch_classes=[C]"],
+        "control.pitch_classes[0]=C: expected a finite number",
+    ),
     "guidance": (["generate", "control.guidance=-1"], "control.guidance=-1.0: expected 0 or more"),
     "repetition": (["generate", "repetition.least=2"], "repetition.least=2.0: expected 0 (off) to 1"),
     "cadence": (["generate", "length.cadence=7"], "length.cadence=7: expected true or false"),
@@ -79,6 +82,11 @@ WRONG = {
     "greedy and original": (
         ["generate", "greedy=true", "originality.max_bars=2.5"],
         "greedy=true: every song is the same, came with originality.max_bars=2.5, expected one of them",
+    ),
+    "endless bars": (["generate", "originality.max_bars=.inf"], "originality.max_bars=.inf: expected a finite number"),
+    "infinite bars": (
+        ["generate", "originality.max_bars=inf"],
+        "originality.max_bars=inf: expected a finite number, at least 0",
     ),
     "shared bars": (["generate", "originality.max_bars=-1"], "originality.max_bars=-1.0: expected at least 0"),
     "bars": (["generate", "length.bars=-2"], "length.bars=-2.0: expected a positive number"),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -85,6 +86,14 @@ def test_variations_of_a_piece_from_a_bar_on(generate, phrase, tmp_path):
     report = generate("on", "state.load=a.json", "songs=3", "length.bars=1", "seed=3", "primer_in_output=false")
     assert [song["bars"] for song in report["songs"]] == [1, 1, 1]
     assert len({str(Score.read(tmp_path / "on" / song["files"]["mid"]).notes) for song in report["songs"]}) == 3
+
+
+def test_bars_are_told_as_they_were_asked_for(generate, phrase, capsys):
+    piece = phrase(3)
+    midi.write(replace(piece, pickup_tick=piece.ticks_per_quarter), "piece.mid")
+    generate("stop", "primer=piece.mid", "songs=1", "length.bars=1", "state.save=a.json", "state.bar=2")
+    assert Snapshot.read("a.json").bars == 2.25  # an upbeat of one quarter before them
+    assert "a.json  song 1 after 2 bars\n" in capsys.readouterr().out
 
 
 def test_a_song_from_a_state_is_made_again(generate, two_files, tmp_path, capsys):

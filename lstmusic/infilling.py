@@ -37,7 +37,7 @@ class Infill:
 
     piece: Score
     bars: tuple[int, int] | None = None
-    keep: tuple[str, ...] = ()
+    keep: tuple[str, ...] | str = ()
     particles: int = 64
 
     def __post_init__(self) -> None:

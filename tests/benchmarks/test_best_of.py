@@ -19,14 +19,14 @@ RUN = Run(notes=8, bars=2.0, piece="a", piece_bar=1, bar=1, track="Alto", semito
 
 @pytest.fixture
 def reference(phrase):
-    scores = [phrase(2, seed) for seed in range(6)]
+    scores = [phrase(2, seed) for seed in range(10)]
     return Reference(
-        tuple("abcdef"),
-        np.linspace(0.5, 1.0, 6),
-        np.full(6, 2.0),
+        tuple("abcdefghij"),
+        np.linspace(0.5, 1.0, 10),
+        np.full(10, 2.0),
         tuple(statistics.STATISTICS),
         statistics.table(scores),
-        (RUN, None, RUN, None, None, None),
+        (RUN, None, RUN, *[None] * 7),
     )
 
 
@@ -62,7 +62,7 @@ def opened(reference, phrase, songs, monkeypatch):
 
 def test_halves_share_no_piece(reference):
     first, second = best_of.halves(reference)
-    assert (first.pieces, second.pieces) == (("a", "c", "e"), ("b", "d", "f"))
+    assert (first.pieces, second.pieces) == (tuple("acegi"), tuple("bdfhj"))
 
 
 def test_rows(opened, reference, songs, monkeypatch):
@@ -76,7 +76,7 @@ def test_rows(opened, reference, songs, monkeypatch):
     monkeypatch.setattr(best_of.selection, "best", choose)
     rows = {row["what"]: row for row in best_of.rows(models=["here"], songs=7)}
     assert opened == [("here", 32)]  # two times four are kept
-    halves = [("a", "c", "e"), ("b", "d", "f")]
+    halves = [tuple("acegi"), tuple("bdfhj")]
     assert chosen == [(16, 4, halves[0])] * 2 + [(16, 4, halves[1])] * 2
     assert len(rows) == len(statistics.STATISTICS) + 5
     plain = [*songs[:4], *songs[16:20]]

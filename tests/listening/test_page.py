@@ -252,3 +252,15 @@ def test_it_seeks_through_the_server(visit):
         assert tab.evaluate("cards[0].player.time") > 6.2
         serving.shutdown()
         thread.join()
+
+
+def test_a_long_fact_leaves_its_name_whole(visit, chorale):
+    facts = {"seed": "7", "chosen": "kept 1st of 8: statistics as usual, unlike the others kept, " * 6}
+    write_page(visit.folder, [PageSong("one", chorale(4), {}, facts)], title="Songs", settings={})
+    tab = visit(viewport={"width": 420, "height": 800})
+    lines = """[...document.querySelectorAll('.facts dt')].map(name => {
+        const text = document.createRange();
+        text.selectNodeContents(name);
+        return text.getClientRects().length;
+    })"""
+    assert tab.evaluate(lines) == [1, 1]

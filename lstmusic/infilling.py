@@ -91,6 +91,14 @@ class Infill:
         return task
 
 
+def choices(codec: Codec, given: Given, ids: np.ndarray) -> np.ndarray:
+    """bool [N]: which ids of a rewritten piece, int64 [N], were drawn of several; none of a voice that is kept."""
+    size = codec.group_size
+    states = codec.grammar.trajectory(ids)[size:]
+    parts = [states[k : k + CHECK_ROWS] for k in range(0, len(states), CHECK_ROWS)]
+    return np.concatenate([np.zeros(size, bool), *(given.mask(part).sum(axis=1) > 1 for part in parts)])
+
+
 @dataclass(frozen=True)
 class Task:
     """An `Infill` as a model of one encoding is told. All but the piece are plain values, which a provenance holds.
@@ -114,14 +122,6 @@ class Task:
     def given(self, codec: Codec) -> Given:
         """What stays, as masks."""
         return codec.given(self.ids, *self.gap.music, self.keep)
-
-    def choices(self, codec: Codec, ids: np.ndarray) -> np.ndarray:
-        """bool [N]: which ids of a rewritten piece, int64 [N], were drawn of several; none of a voice that is kept."""
-        size = codec.group_size
-        states = codec.grammar.trajectory(ids)[size:]
-        parts = [states[k : k + CHECK_ROWS] for k in range(0, len(states), CHECK_ROWS)]
-        given = self.given(codec)
-        return np.concatenate([np.zeros(size, bool), *(given.mask(part).sum(axis=1) > 1 for part in parts)])
 
     def splice(self, codec: Codec, ids: np.ndarray) -> Spliced:
         """The piece with what is new in a model's ids, int [N]."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from lstmusic.errors import GenerationError
 from lstmusic.evaluation.surprise import Surprise, id_ticks, surprise
-from lstmusic.infilling import Task
+from lstmusic.infilling import Task, choices
 from lstmusic.listening.palette import track_names
 from lstmusic.provenance import BEGINNING, Plan, facts_about, of_song
 from lstmusic.sampling.infill import Infilled, infill
@@ -205,11 +205,11 @@ class Writer:
 
     def _infill(self, plan: Plan, task: Task, attempts: dict[int, int]) -> dict[int, Song]:
         """The piece with its gap written anew, by number of the song."""
-        facts = facts_about(plan, self.name, self.folder.sha256)
+        facts, given = facts_about(plan, self.name, self.folder.sha256), task.given(self.codec)
         written = infill(
             self.model,
             self.codec.grammar,
-            task.given(self.codec),
+            given,
             [generator_of(plan, i + 1, attempt) for i, attempt in sorted(attempts.items())],
             settings=plan.sampling,
             particles=task.particles,
@@ -217,16 +217,19 @@ class Writer:
             weights=plan.weights,
         )
         return {
-            i: self._infilled(infilled, task, facts, i + 1, attempts[i])
+            i: self._infilled(infilled, task, choices(self.codec, given, infilled.ids), facts, i + 1, attempts[i])
             for i, infilled in zip(sorted(attempts), written, strict=True)
         }
 
-    def _infilled(self, infilled: Infilled, task: Task, common: dict[str, Any], number: int, attempt: int) -> Song:
+    def _infilled(
+        self, infilled: Infilled, task: Task, chosen: np.ndarray, common: dict[str, Any], number: int, attempt: int
+    ) -> Song:
+        """The piece with what was written in its gap; `chosen`: which ids were drawn of several, bool [N]."""
         result = task.splice(self.codec, infilled.ids)
         ticks = id_ticks(self.codec, infilled.ids, self.codec.decode(infilled.ids))[-len(infilled.nats) :]
         start, end = task.gap.music
         new = (ticks >= start) & (ticks < end) & np.isfinite(infilled.nats)
-        new &= task.choices(self.codec, infilled.ids)[-len(infilled.nats) :]
+        new &= chosen[-len(infilled.nats) :]
         facts = of_song(common, number, attempt, result.score)
         texts = [text for text in task.piece.texts if not text[1].startswith(BEGINNING)]  # another song's provenance
         score = replace(result.score, texts=((0, json.dumps(facts)), *texts))

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from lstmusic.corpus import parallel
+from lstmusic.corpus.split import evenly
 from lstmusic.corpus.store import Corpus
 from lstmusic.evaluation import reference
 from lstmusic.schema import ParallelConfig
@@ -36,9 +37,8 @@ def pieces(corpus: Corpus, count: int, wanted: Callable[[Score], bool]) -> list[
     """So many held-out pieces, or all there are, evenly drawn; `wanted`: which are of use."""
     every = sorted(reference.held_out(corpus))
     useful = [index for index in every if wanted(corpus.codec.decode(corpus.ids(index)))]
-    count = min(count, len(useful))
-    drawn = [useful[k * len(useful) // count] for k in range(count)]
-    return [HeldOut(k, corpus.pieces[i].name, np.array(corpus.ids(i), np.int64)) for k, i in enumerate(drawn)]
+    drawn = enumerate(evenly(useful, count))
+    return [HeldOut(k, corpus.pieces[i].name, np.array(corpus.ids(i), np.int64)) for k, i in drawn]
 
 
 def each(work: Callable[[HeldOut], T], of: list[HeldOut]) -> list[T]:

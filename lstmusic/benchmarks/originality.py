@@ -18,6 +18,7 @@ import numpy as np
 from lstmusic.benchmarks.overfitted import overfitted
 from lstmusic.benchmarks.planting import cut, found, planted
 from lstmusic.benchmarks.song_writing import opened, write
+from lstmusic.corpus.split import evenly
 from lstmusic.corpus.store import Corpus
 from lstmusic.evaluation import reference
 from lstmusic.evaluation.originality import Index, Run, band
@@ -99,8 +100,7 @@ def _as_long(pieces: Sequence[Score], songs: Sequence[Score]) -> list[Score]:
 
 def _of_overfitted(corpus: Corpus, index: Index, note: Callable[[str], None]) -> tuple[list[Run | None], float]:
     """What songs of a model share that learned some training pieces by heart, and how many are said to be from these."""
-    train = corpus.indices("train")
-    chosen = [train[k * len(train) // LEARNED_BY_HEART] for k in range(LEARNED_BY_HEART)]
+    chosen = evenly(corpus.indices("train"), LEARNED_BY_HEART)
     model = overfitted(corpus.codec, [np.array(corpus.ids(piece), np.int64) for piece in chosen], note=note)
     runs = index.longest([song.score for song in model.generate(OVERFITTED_SONGS)])
     names = {corpus.pieces[piece].name for piece in chosen}

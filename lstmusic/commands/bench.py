@@ -22,6 +22,7 @@ from lstmusic.config import Request
 from lstmusic.corpus import sources
 from lstmusic.corpus.folders import as_file
 from lstmusic.corpus.pieces import PieceRef
+from lstmusic.corpus.split import evenly
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import ConfigError, ReadError
 from lstmusic.files import whole
@@ -195,8 +196,7 @@ def _pieces(config: BenchConfig) -> list[PieceRef]:
     pieces = [piece for piece in sources.find(config.data).pieces if piece.kind == "midi"]
     if not pieces:
         raise ConfigError(f"data={config.data.name}: no MIDI files, expected some")
-    count = min(config.pieces or len(pieces), len(pieces))
-    return [pieces[k * len(pieces) // count] for k in range(count)]
+    return evenly(pieces, config.pieces or len(pieces))
 
 
 def show(title: str, rows: Rows, console: Console) -> None:

@@ -16,13 +16,14 @@ import numpy as np
 from rich.console import Console
 
 from lstmusic.benchmarks import song_writing
+from lstmusic.corpus.split import evenly
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import ConfigError
 from lstmusic.evaluation import statistics
 from lstmusic.evaluation.comparison import compared, two_sample
 from lstmusic.evaluation.markov import MarkovModel
 from lstmusic.evaluation.originality import band
-from lstmusic.evaluation.reference import HELD_OUT, held_out, index_of, thinned
+from lstmusic.evaluation.reference import HELD_OUT, held_out, thinned
 from lstmusic.events.codec import Codec
 from lstmusic.listening import densities
 from lstmusic.music_model import MusicModel
@@ -81,8 +82,6 @@ def compare(
 def gathered(model: MusicModel, corpus: Corpus, config: EvaluateConfig) -> dict[str, list[Score]]:
     """The music of each of `SETS`."""
     codec, train = corpus.codec, corpus.indices("train")
-    count = min(config.songs, len(train))
-    real = [train[k * len(train) // count] for k in range(count)]
     chain = MarkovModel(codec, [corpus.ids(piece) for piece in train])
     generators = [np.random.default_rng((config.seed, number)) for number in range(config.songs)]
     how: dict[str, Any] = {"seed": config.seed, "temperature": config.temperature, "jobs": config.jobs}
@@ -92,7 +91,7 @@ def gathered(model: MusicModel, corpus: Corpus, config: EvaluateConfig) -> dict[
             song.score for song in song_writing.write(str(folder_of(model).resolve()), config.songs, **how).songs
         ],
         "markov": _decoded(codec, chain.write(generators)),
-        "real": _decoded(codec, [corpus.ids(piece) for piece in real]),
+        "real": _decoded(codec, [corpus.ids(piece) for piece in evenly(train, config.songs)]),
     }
 
 
@@ -117,7 +116,7 @@ def _statistic(name: str, values: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 def _shared(model: MusicModel, sets: Mapping[str, list[Score]]) -> dict[str, Any] | None:
     """What the music of each set shares with the training pieces; None where the model has no index of them."""
-    index = index_of(model.folder.path)
+    index = model.index
     return None if index is None else {name: band(index.longest(scores))._asdict() for name, scores in sets.items()}
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
+T = TypeVar("T")
 FRACTIONS = (("valid", 0.1), ("test", 0.1))
 
 
@@ -29,3 +31,9 @@ def assign(families: Sequence[str], seed: int) -> list[str]:
                 split_of[names[k]] = split
             start += count
     return [split_of[name] for name in families]
+
+
+def evenly(pieces: Sequence[T], count: int) -> list[T]:
+    """So many of some pieces, evenly drawn in their order; all where there are no more."""
+    count = min(count, len(pieces))
+    return [pieces[k * len(pieces) // count] for k in range(count)]

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from lstmusic.corpus.lanes import Lanes
+from lstmusic.corpus.split import evenly
 from lstmusic.corpus.store import Corpus
 from lstmusic.errors import CheckpointError
 from lstmusic.evaluation import statistics
@@ -170,9 +171,8 @@ def held_out(corpus: Corpus) -> list[int]:
 
 
 def thinned(pieces: Sequence[int]) -> list[int]:
-    """So many of these pieces as are measured (`MAX_PIECES`), evenly drawn; all where there are no more."""
-    count = min(len(pieces), MAX_PIECES)
-    return [pieces[k * len(pieces) // count] for k in range(count)]
+    """So many of these pieces as are measured, evenly drawn; all where there are no more."""
+    return evenly(pieces, MAX_PIECES)
 
 
 def measured(model: Model, corpus: Corpus, index: Index) -> Reference | None:

@@ -44,3 +44,9 @@ def test_too_few_for_a_split_are_all_for_training(families, expected):
 def test_valid_and_test_have_a_piece_each_where_there_are_three(families):
     counts = Counter(split.assign([str(k) for k in range(families)], seed=0))
     assert counts == {"train": families - 2, "valid": 1, "test": 1}
+
+
+def test_some_are_drawn_evenly():
+    assert split.evenly("abcdefghij", 4) == ["a", "c", "f", "h"]
+    assert split.evenly("abc", 3) == split.evenly("abc", 9) == ["a", "b", "c"]
+    assert split.evenly("", 2) == []
